@@ -1,0 +1,62 @@
+# Gigz. `make help` explains every target.
+SHELL := /bin/bash
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo test test-unit lint format lock up down status contract clean
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
+
+$(BIN)/gigz: requirements/lock.txt requirements/uv.txt pyproject.toml
+	@echo "installing from requirements/lock.txt into $(VENV)"
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Gigz needs Python 3.11 or newer; $(PYTHON) is $$($(PYTHON) --version). Remedy: make PYTHON=/path/to/python3.11"; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/uv.txt
+	@$(BIN)/uv pip sync --quiet --python $(BIN)/python --require-hashes requirements/lock.txt
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	@touch $(BIN)/gigz
+
+install: $(BIN)/gigz ## the environment in .venv, from the lock, with the gigz command
+
+demo: install ## from a crawl to a page where found shows are confirmed (ARGS=--once: run through and stop)
+	@$(BIN)/gigz demo $(ARGS)
+
+test: install ## the whole suite; starts and stops engines of its own
+	@$(BIN)/python -m pytest $(ARGS)
+
+test-unit: install ## the tests that need no engine, sockets closed
+	@$(BIN)/python -m pytest -m "not stack" $(ARGS)
+
+lint: install ## ruff, strict mypy, the committed contract
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/gigz contract --check
+
+format: install ## let ruff rewrite what it can
+	@$(BIN)/ruff check --fix --quiet .
+	@$(BIN)/ruff format --quiet .
+
+up: install ## start the local stack: Kafka, PostgreSQL, ClickHouse, Meilisearch
+	@$(BIN)/gigz up $(ARGS)
+
+down: install ## stop what `make up` and `make demo` started
+	@$(BIN)/gigz down $(ARGS)
+
+status: install ## what runs, where, since when, and the lag of each stage
+	@$(BIN)/gigz status $(ARGS)
+
+contract: install ## write AsyncAPI and JSON Schema of all topics to docs/contract
+	@$(BIN)/gigz contract
+
+lock: ## resolve pyproject.toml anew: versions and hashes, no addresses
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/uv.txt
+	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header $(ARGS) pyproject.toml --group dev -o requirements/lock.txt
+
+clean: ## remove the environment and caches (data in GIGZ_HOME stay)
+	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis

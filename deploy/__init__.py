@@ -1,0 +1,1 @@
+"""What differs between environments: settings, clients, migrations, the local stack."""

@@ -1,0 +1,203 @@
+"""Every setting, its default and the reason for it. The only module that reads the environment.
+
+A setting `kafka_url` is the variable `GIGZ_KAFKA_URL`; secrets may also be files (`GIGZ_JWT_SECRET_FILE`).
+`gigz settings` prints the list with what is in force, secrets masked.
+"""
+
+import json
+import os
+from collections.abc import Mapping
+from functools import lru_cache
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import Field, SecretStr, ValidationError, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+PREFIX = "GIGZ_"
+STACK_FILE = "stack.json"
+"""Written by `gigz up` into the home folder: where each engine listens. Read for every address that is not set."""
+
+Port = Annotated[int, Field(ge=0, le=65_535)]
+
+
+class SettingsError(Exception):
+    """A setting is missing or wrong. The message names the variable and the remedy."""
+
+
+class Settings(BaseSettings):
+    """All settings of all processes; each process uses its own few."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, extra="ignore", frozen=True)
+
+    # -- the place ------------------------------------------------------------------------------------------------
+    home: Path = Field(
+        default=Path(".gigz"),
+        description="Folder of the local stack: data, logs, lock, addresses. Removing it removes all.",
+    )
+    environment: str = Field(
+        default="development",
+        pattern="^(development|production)$",
+        description="Production refuses development tokens and generated secrets.",
+    )
+    log_level: str = Field(default="INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$", description="Least level logged.")
+    log_format: str = Field(
+        default="json", pattern="^(json|console)$", description="json for machines; console for a person at a terminal."
+    )
+
+    # -- the engines ----------------------------------------------------------------------------------------------
+    kafka_url: str = Field(
+        default="", description="Bootstrap servers, host:port[,host:port]. Empty: the local stack's."
+    )
+    postgres_url: str = Field(
+        default="", description="postgresql://user:password@host:port/db. Empty: the local stack's."
+    )
+    clickhouse_url: str = Field(
+        default="", description="http(s)://user:password@host:port/db. Empty: the local stack's."
+    )
+    meilisearch_url: str = Field(default="", description="http(s)://host:port. Empty: the local stack's.")
+    meilisearch_key: SecretStr = Field(default=SecretStr(""), description="Meilisearch's API key, where it wants one.")
+    meilisearch_bin: str = Field(
+        default="", description="A meilisearch program for the local stack. Empty: look on the path."
+    )
+    clickhouse_bin: str = Field(
+        default="", description="A clickhouse program for the local stack. Empty: look on the path."
+    )
+    # Fixed numbers, so that an address survives a restart; away from the engines' usual ones, so that a
+    # system-wide server is not in the way. 0 takes any free port (tests do).
+    kafka_port: Port = Field(default=19_092, description="Port of the local Kafka; 0: any free one.")
+    kafka_controller_port: Port = Field(
+        default=19_093, description="Port of the local Kafka's controller; 0: any free one."
+    )
+    postgres_port: Port = Field(default=15_432, description="Port of the local PostgreSQL; 0: any free one.")
+    clickhouse_port: Port = Field(default=18_123, description="Port of the local ClickHouse's HTTP; 0: any free one.")
+    meilisearch_port: Port = Field(default=17_700, description="Port of the local Meilisearch; 0: any free one.")
+    kafka_heap_mb: int = Field(default=512, ge=256, description="Heap of the local Kafka: 512 held 30,000 messages/s.")
+    start_deadline_s: float = Field(
+        default=60.0, gt=0, description="How long one engine may take to answer its protocol."
+    )
+
+    # -- topics ---------------------------------------------------------------------------------------------------
+    partitions: int = Field(
+        default=24,
+        ge=1,
+        le=1024,
+        description="Of every topic: alike keys, alike partitions. Divides by 2, 3, 4, 6, 8, 12.",
+    )
+    replication_factor: int = Field(default=1, ge=1, description="1 fits the one local broker; production sets 3.")
+
+    # -- streams and sinks ----------------------------------------------------------------------------------------
+    batch_size: int = Field(
+        default=500, ge=1, description="Messages a stage takes at once: a handful of statements each."
+    )
+    batch_linger_s: float = Field(default=0.25, gt=0, description="How long a stage waits to fill a batch.")
+    sink_batch_size: int = Field(
+        default=5_000, ge=1, description="Rows a sink writes at once; ClickHouse wants 1,000+."
+    )
+    sink_linger_s: float = Field(default=1.0, gt=0, description="How long a sink waits to fill a batch.")
+    producer_linger_ms: int = Field(default=30, ge=0, description="20-50 ms fill lz4 batches without being felt.")
+    session_timeout_s: float = Field(default=30.0, ge=6, description="A static member may be away this long unnoticed.")
+    poll_interval_s: float = Field(
+        default=300.0, gt=0, description="Longest time between polls before Kafka takes the partitions."
+    )
+    retry_deadline_s: float = Field(
+        default=120.0, gt=0, description="Below poll_interval_s: then stop, offset unmoved."
+    )
+    outbox_shards: int = Field(default=8, ge=1, description="Order is kept in a shard; as many relays at most.")
+    outbox_poll_s: float = Field(default=0.2, gt=0, description="How often the relay looks when nothing was there.")
+    rejection_share_limit: float = Field(
+        default=0.5, gt=0, le=1, description="Above this share of a window a stage halts."
+    )
+    rejection_window: int = Field(default=2_000, ge=1, description="Messages in the window that the share is taken of.")
+
+    # -- connections: shares of the 200 that all processes may hold together, used below 80 % -------------------------
+    postgres_pool_size: int = Field(default=4, ge=1, description="Connections of one worker; its batches are serial.")
+    postgres_pool_size_api: int = Field(default=16, ge=1, description="Connections of one API process.")
+    postgres_connect_timeout_s: int = Field(default=10, ge=1, description="Then the store counts as away.")
+    postgres_idle_s: int = Field(default=30, ge=1, description="Idle connections are given back after this.")
+    postgres_lifetime_s: int = Field(default=1_800, ge=1, description="A connection is replaced after this.")
+
+    # -- API ------------------------------------------------------------------------------------------------------
+    api_host: str = Field(default="127.0.0.1", description="Address the API listens on; a proxy stands before it.")
+    api_port: Port = Field(default=18_000, description="Port of the API; 0: any free one.")
+    jwt_secret: SecretStr = Field(
+        default=SecretStr(""),
+        description="HS256 secret of development tokens. Empty: made once, kept in the home folder.",
+    )
+    jwt_jwks_url: str = Field(default="", description="Production: where the public keys of RS256/EdDSA tokens are.")
+    access_token_minutes: int = Field(default=15, ge=1, description="Life of an access token.")
+    cors_origins: str = Field(default="", description="Origins that may call from a browser, comma separated.")
+
+    # -- spiders --------------------------------------------------------------------------------------------------
+    user_agent: str = Field(
+        default="gigz/0.1 (+https://example.org/gigz; ingestion@example.org)",
+        description="Says who crawls and where to complain; set your own address.",
+    )
+    setlistfm_api_key: SecretStr = Field(default=SecretStr(""), description="x-api-key of setlist.fm's API 1.0.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _secrets_from_files(cls, values: dict[str, Any]) -> dict[str, Any]:
+        for name, field in cls.model_fields.items():
+            path = os.environ.get(f"{PREFIX}{name.upper()}_FILE")
+            if path and field.annotation is SecretStr and name not in values:
+                try:
+                    values[name] = Path(path).read_text(encoding="utf-8").strip()
+                except OSError as error:
+                    raise SettingsError(f"{PREFIX}{name.upper()}_FILE: cannot read {path}: {error.strerror}") from error
+        return values
+
+    def engine_url(self, engine: str) -> str:
+        """Address of kafka, postgres, clickhouse or meilisearch: the setting, else what `gigz up` wrote.
+
+        SettingsError when neither is there.
+        """
+        name = f"{engine}_url"
+        configured: str = getattr(self, name)
+        if configured:
+            return configured
+        stack = read_stack_file(self.home)
+        if engine in stack:
+            return stack[engine]
+        raise SettingsError(
+            f"{PREFIX}{name.upper()} is not set and no local stack is known in {self.home}. "
+            f"Remedy: start one with `gigz up`, or set {PREFIX}{name.upper()}."
+        )
+
+
+def read_stack_file(home: Path) -> dict[str, str]:
+    """Engine -> address, as `gigz up` left it; empty when it never ran."""
+    try:
+        content = json.loads((home / STACK_FILE).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError) as error:
+        raise SettingsError(
+            f"{home / STACK_FILE} cannot be read: {error}. Remedy: `gigz down`, then `gigz up`."
+        ) from error
+    return {str(engine): str(address) for engine, address in content.get("urls", {}).items()}
+
+
+def load(overrides: Mapping[str, Any] | None = None) -> Settings:
+    """Settings from the environment. SettingsError names each variable that is wrong."""
+    try:
+        settings = Settings(**(overrides or {}))
+    except ValidationError as error:
+        lines = [f"{PREFIX}{str(e['loc'][0]).upper()}: {e['msg']} (given: {e['input']!r})" for e in error.errors()]
+        raise SettingsError("\n".join(lines)) from error
+    return settings.model_copy(update={"home": settings.home.expanduser().resolve()})
+
+
+@lru_cache(maxsize=1)
+def current() -> Settings:
+    """The settings of this process, read once."""
+    return load()
+
+
+def environment_for(settings: Settings) -> dict[str, str]:
+    """The variables that make a child process see these settings; addresses as they are set, secrets included."""
+    child = dict(os.environ)
+    for name in type(settings).model_fields:
+        value = getattr(settings, name)
+        child[f"{PREFIX}{name.upper()}"] = str(value.get_secret_value() if isinstance(value, SecretStr) else value)
+    return child
