@@ -1,0 +1,1 @@
+"""What travels and what rests: messages, topics, tables, rows of files. Imports nothing of ours."""

@@ -1,0 +1,38 @@
+"""Ids, all derived: the same thing gets the same id on every machine, in every order, at every replay.
+
+None depends on `fold` or on anything tuned: a better matcher renames nothing.
+"""
+
+from uuid import UUID, uuid5
+
+NAMESPACE = UUID("6f1d3ce0-54fb-5a0c-9f6a-2f7c4be21d11")
+
+
+def listing_id(source: str, source_id: str) -> UUID:
+    """A source's row, whatever it says."""
+    return uuid5(NAMESPACE, f"listing\n{source}\n{source_id}")
+
+
+def concert_id(smallest_listing: UUID, act: str) -> UUID:
+    """One act of one night: the smallest listing among its members, and the act as that listing writes it."""
+    return uuid5(NAMESPACE, f"concert\n{smallest_listing}\n{act}")
+
+
+def festival_id(smallest_listing: UUID) -> UUID:
+    """The parent of a festival's or a bill's concerts."""
+    return uuid5(NAMESPACE, f"festival\n{smallest_listing}")
+
+
+def venue_id(source: str, source_id: str) -> UUID:
+    """A venue as one source knows it."""
+    return uuid5(NAMESPACE, f"venue\n{source}\n{source_id}")
+
+
+def artist_id(source: str, source_id: str) -> UUID:
+    """An artist as one source knows it."""
+    return uuid5(NAMESPACE, f"artist\n{source}\n{source_id}")
+
+
+def suggestion_id(user: str, entry_id: str, concert: UUID) -> UUID:
+    """The pair of an entry and a concert."""
+    return uuid5(NAMESPACE, f"suggestion\n{user}\n{entry_id}\n{concert}")

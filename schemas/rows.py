@@ -1,0 +1,217 @@
+"""Rows of files: one JSON object a line, with the names that people and other programs use.
+
+listing row     source, source_id, artist (or title and support), date; optional venue city region country lat lon
+                start_time status songs artist_mbid tour festival url observed_at
+entry row       user, entry_id; any of artist date venue city region country lat lon time songs note with
+concert row     concert_id artist night venue city region country lat lon status songs, members, parent
+suggestion row  user entry_id, suggestions: [{rank concert_id members confidence band why}], reason
+
+Unknown fields are ignored. Several rows of one (source, source_id) are its history: the last observed_at counts.
+"""
+
+import hashlib
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any, TypeVar
+
+from pydantic import TypeAdapter, ValidationError
+
+from schemas.concert import Concert
+from schemas.history import Entry, EntryOrigin
+from schemas.listing import Listing, Place
+from schemas.message import AwareDatetime, MessageError, canonical, content_hash, message_error
+from schemas.raw import RawKind, RawMessage
+from schemas.suggestion import Suggestions
+
+FED_AT = datetime(2000, 1, 1, tzinfo=UTC)
+"""Stands for an absent observed_at: one fixed time, so that the same file fed twice changes nothing."""
+
+LISTING_FIELDS = frozenset(
+    [
+        "artist",
+        "title",
+        "support",
+        "date",
+        "start_time",
+        "doors_time",
+        "status",
+        "songs",
+        "artist_mbid",
+        "tour",
+        "festival",
+    ]
+    + ["venue", "room", "city", "region", "country", "lat", "lon", "tz"]
+)
+VENUE_FIELDS = frozenset(["name", "names", "city", "region", "country", "lat", "lon", "tz", "capacity"])
+ARTIST_FIELDS = frozenset(["name", "mbid", "aliases", "country", "disambiguation"])
+FIELDS = {
+    "gigz.raw-setlist.v1": LISTING_FIELDS,
+    "gigz.raw-event.v1": LISTING_FIELDS,
+    "gigz.raw-venue.v1": VENUE_FIELDS,
+    "gigz.raw-artist.v1": ARTIST_FIELDS,
+}
+
+R = TypeVar("R", bound=RawMessage)
+E = TypeVar("E", bound=Entry)
+_INSTANT = TypeAdapter(AwareDatetime)
+
+
+def envelope(
+    message: type[R],
+    *,
+    source: str,
+    source_id: str,
+    seen_at: datetime,
+    spider: str,
+    fields: Mapping[str, Any],
+    url: str | None = None,
+    kind: RawKind = RawKind.SEEN,
+    payload: str | None = None,
+    payload_type: str | None = None,
+) -> R:
+    """A raw message around what was read, hashes included. MessageError names the field that does not fit."""
+    known = {name: value for name, value in fields.items() if value not in (None, "", [], ())}
+    try:
+        return message(
+            source=source,
+            source_id=source_id,
+            seen_at=seen_at,
+            url=url,
+            spider=spider,
+            kind=kind,
+            fields=known,
+            content_hash=content_hash([kind, known]),
+            payload=payload,
+            payload_type=payload_type,
+            payload_hash=None if payload is None else hashlib.sha256(payload.encode()).hexdigest(),
+        )
+    except ValidationError as error:
+        raise message_error(error) from error
+
+
+def raw_from_row(row: Any, message: type[R]) -> R:
+    """The raw message of a listing row, or of a line that is an envelope already. MessageError says what is wrong."""
+    if not isinstance(row, Mapping):
+        raise MessageError("wrong_type", "the line is not a JSON object")
+    if isinstance(row.get("fields"), Mapping):
+        return message.from_bytes(canonical(dict(row)))
+    if not row.get("source"):
+        raise MessageError("missing_field", "source: Field required")
+    fields = {name: value for name, value in row.items() if name in FIELDS[message.topic]}
+    return envelope(
+        message,
+        source=row["source"],
+        source_id=str(row.get("source_id") or _derived_id(row)),
+        seen_at=_instant(row.get("observed_at")),
+        spider="feed",
+        fields=fields,
+        url=row.get("url"),
+    )
+
+
+def entry_from_row(row: Any, message: type[E]) -> E:
+    """The history message of an entry row. MessageError says what is wrong."""
+    if not isinstance(row, Mapping):
+        raise MessageError("wrong_type", "the line is not a JSON object")
+    body = {name: value for name, value in row.items() if value is not None}
+    body.setdefault(
+        "entry_id", content_hash({k: v for k, v in body.items() if k not in {"gold", "label", "other"}})[:16]
+    )
+    body.setdefault("seen_at", _instant(row.get("observed_at")).isoformat())
+    body.setdefault("origin", EntryOrigin.FEED)
+    return message.from_bytes(canonical(body))
+
+
+def listing_row(listing: Listing) -> dict[str, Any]:
+    """A listing as a row of a file; reading it again gives the same listing."""
+    headliner, *support = listing.acts
+    return _known(
+        source=listing.source,
+        source_id=listing.source_id,
+        listing_id=str(listing.listing_id),
+        artist=headliner.name,
+        support=[act.name for act in support],
+        title=listing.title,
+        date=listing.night.isoformat(),
+        **_place(listing.place),
+        room=listing.place.room,
+        tz=listing.place.tz,
+        start_time=None if listing.start_at is None else listing.start_at.isoformat(),
+        status=listing.status.value,
+        songs=list(listing.songs),
+        artist_mbid=None if headliner.mbid is None else str(headliner.mbid),
+        tour=listing.tour,
+        festival=listing.festival,
+        url=listing.url,
+        observed_at=listing.seen_at.isoformat(),
+        vanished=listing.vanished or None,
+    )
+
+
+def concert_row(concert: Concert) -> dict[str, Any]:
+    """A concert as a row of a file."""
+    return _known(
+        concert_id=str(concert.concert_id),
+        artist=concert.artist,
+        night=concert.night.isoformat(),
+        **_place(concert.place),
+        status=concert.status.value,
+        songs=list(concert.songs),
+        members=[{"source": member.source, "source_id": member.source_id} for member in concert.members],
+        parent=None if concert.parent is None else str(concert.parent),
+        tour=concert.tour,
+        festival=concert.festival,
+    )
+
+
+def suggestion_row(found: Suggestions) -> dict[str, Any]:
+    """An entry's set as a row of a file."""
+    return _known(
+        user=found.user,
+        entry_id=found.entry_id,
+        reason=None if found.reason is None else found.reason.value,
+    ) | {
+        "suggestions": [
+            {
+                "rank": one.rank,
+                "concert_id": str(one.concert_id),
+                "members": [{"source": member.source, "source_id": member.source_id} for member in one.members],
+                "confidence": round(one.confidence, 4),
+                "band": one.band.value,
+                "why": [{"field": e.field, "bits": round(e.bits, 2), "text": e.text} for e in one.why],
+            }
+            for one in found.suggestions
+        ]
+    }
+
+
+def _place(place: Place) -> dict[str, Any]:
+    return {
+        "venue": place.name,
+        "city": place.city,
+        "region": place.region,
+        "country": place.country,
+        "lat": place.lat,
+        "lon": place.lon,
+    }
+
+
+def _known(**values: Any) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if value not in (None, [], "")}
+
+
+def _derived_id(row: Mapping[str, Any]) -> str:
+    named = [row.get(name) for name in ("date", "title", "artist", "venue", "city")]
+    return "derived-" + content_hash([row["source"], *named])[:24]
+
+
+def _instant(value: Any) -> datetime:
+    if value in (None, ""):
+        return FED_AT
+    try:
+        moment: datetime = _INSTANT.validate_python(value)
+    except ValidationError as error:
+        raise MessageError(
+            "bad_value", f"observed_at: {value!r} is no time with a zone (2024-12-28T07:33:01+01:00)"
+        ) from error
+    return moment
