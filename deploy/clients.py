@@ -33,7 +33,7 @@ def bootstrap(settings: Settings) -> str:
     url = settings.engine_url("kafka").removeprefix("kafka://")
     for server in url.split(","):
         if not server.rpartition(":")[2].isdigit():
-            raise _wrong("kafka", url, "is not host:port")
+            raise unusable("kafka", settings, "is not host:port")
     return url
 
 
@@ -55,7 +55,7 @@ async def kafka_producer(settings: Settings, client_id: str) -> AsyncIterator[AI
         await asyncio.wait_for(producer.start(), CONNECT_S)
     except (KafkaError, TimeoutError, OSError) as error:
         await producer.stop()
-        raise _wrong("kafka", bootstrap(settings), str(error) or "does not answer") from error
+        raise unusable("kafka", settings, str(error) or "does not answer") from error
     try:
         yield producer
     finally:
@@ -82,7 +82,7 @@ async def kafka_consumer(
         await asyncio.wait_for(consumer.start(), CONNECT_S)
     except (KafkaError, TimeoutError, OSError) as error:
         await consumer.stop()
-        raise _wrong("kafka", bootstrap(settings), str(error) or "does not answer") from error
+        raise unusable("kafka", settings, str(error) or "does not answer") from error
     try:
         yield consumer
     finally:
@@ -97,7 +97,7 @@ async def kafka_admin(settings: Settings) -> AsyncIterator[AIOKafkaAdminClient]:
         await asyncio.wait_for(admin.start(), CONNECT_S)
     except (KafkaError, TimeoutError, OSError) as error:
         await admin.close()
-        raise _wrong("kafka", bootstrap(settings), str(error) or "does not answer") from error
+        raise unusable("kafka", settings, str(error) or "does not answer") from error
     try:
         yield admin
     finally:
@@ -125,7 +125,7 @@ def sqlalchemy_url(settings: Settings) -> str:
     """PostgreSQL's address with the driver we use."""
     url = settings.engine_url("postgres")
     if not url.startswith(("postgresql://", "postgres://", "postgresql+psycopg://")):
-        raise _wrong("postgres", url, "is not postgresql://user:password@host:port/db")
+        raise unusable("postgres", settings, "is not postgresql://user:password@host:port/db")
     return "postgresql+psycopg://" + url.partition("://")[2]
 
 
@@ -147,14 +147,14 @@ async def check_postgres(engine: AsyncEngine, settings: Settings) -> None:
         async with engine.connect() as connection:
             await connection.execute(text("select 1"))
     except (SQLAlchemyError, OSError) as error:
-        raise _wrong("postgres", settings.engine_url("postgres"), str(getattr(error, "orig", error))) from error
+        raise unusable("postgres", settings, str(getattr(error, "orig", error))) from error
 
 
 def _clickhouse_options(settings: Settings) -> dict[str, Any]:
     url = settings.engine_url("clickhouse")
     parts = urlsplit(url)
     if parts.scheme not in {"http", "https"} or not parts.hostname:
-        raise _wrong("clickhouse", url, "is not http(s)://user:password@host:port/db")
+        raise unusable("clickhouse", settings, "is not http(s)://user:password@host:port/db")
     return {
         "host": parts.hostname,
         "port": parts.port or (8443 if parts.scheme == "https" else 8123),
@@ -172,7 +172,7 @@ def clickhouse(settings: Settings) -> Client:
     try:
         return clickhouse_connect.get_client(**_clickhouse_options(settings))
     except (ClickHouseError, OSError) as error:
-        raise _wrong("clickhouse", settings.engine_url("clickhouse"), str(error)) from error
+        raise unusable("clickhouse", settings, str(error)) from error
 
 
 async def clickhouse_async(settings: Settings) -> AsyncClient:
@@ -180,24 +180,25 @@ async def clickhouse_async(settings: Settings) -> AsyncClient:
     try:
         return await clickhouse_connect.get_async_client(**_clickhouse_options(settings))
     except (ClickHouseError, OSError) as error:
-        raise _wrong("clickhouse", settings.engine_url("clickhouse"), str(error)) from error
+        raise unusable("clickhouse", settings, str(error)) from error
 
 
 def meilisearch_client(settings: Settings) -> meilisearch.Client:
     """A client. SettingsError when nobody answers."""
     url = settings.engine_url("meilisearch")
     if urlsplit(url).scheme not in {"http", "https"}:
-        raise _wrong("meilisearch", url, "is not http(s)://host:port")
+        raise unusable("meilisearch", settings, "is not http(s)://host:port")
     client = meilisearch.Client(url, settings.meilisearch_key.get_secret_value() or None, timeout=30)
     try:
         client.health()
     except Exception as error:  # the client raises a different kind for each layer
-        raise _wrong("meilisearch", url, str(error)) from error
+        raise unusable("meilisearch", settings, str(error)) from error
     return client
 
 
-def _wrong(engine: str, url: str, why: str) -> SettingsError:
-    shown = url
+def unusable(engine: str, settings: Settings, why: str) -> SettingsError:
+    """The error for an engine that does not answer or refuses: names the setting and the remedy, hides the password."""
+    shown = url = settings.engine_url(engine)
     if "@" in url:
         scheme, _, rest = url.rpartition("://")
         shown = f"{scheme}://…@{rest.rpartition('@')[2]}"

@@ -26,6 +26,7 @@ from schemas.suggestion import Suggestions
 FED_AT = datetime(2000, 1, 1, tzinfo=UTC)
 """Stands for an absent observed_at: one fixed time, so that the same file fed twice changes nothing."""
 
+_PLACE_FIELDS = ("city", "region", "country", "lat", "lon", "tz")
 LISTING_FIELDS = frozenset(
     [
         "artist",
@@ -40,9 +41,8 @@ LISTING_FIELDS = frozenset(
         "tour",
         "festival",
     ]
-    + ["venue", "room", "city", "region", "country", "lat", "lon", "tz"]
-)
-VENUE_FIELDS = frozenset(["name", "names", "city", "region", "country", "lat", "lon", "tz", "capacity"])
+) | {"venue", "room", *_PLACE_FIELDS}
+VENUE_FIELDS = frozenset({"name", "names", "capacity", *_PLACE_FIELDS})
 ARTIST_FIELDS = frozenset(["name", "mbid", "aliases", "country", "disambiguation"])
 FIELDS = {
     "gigz.raw-setlist.v1": LISTING_FIELDS,

@@ -1,0 +1,77 @@
+"""Where a user's data rest, and how each place forgets them. A test fails for a place that is not declared here."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class How(StrEnum):
+    """The way of forgetting."""
+
+    DELETE_ROWS = "delete the rows of the user, then vacuum"
+    DELETE_MUTATION = "ALTER TABLE ... DELETE for the user, then OPTIMIZE"
+    TOMBSTONES = "a tombstone for each key of the user; compaction forgets"
+    EXPIRES = "kept for days only; may hold a user's original bytes until then"
+    NOTHING = "holds nothing of users"
+
+
+@dataclass(frozen=True)
+class Place:
+    """A table, topic or index; the column, key part or field that names the user."""
+
+    user: str | None
+    how: How
+
+
+_NONE = Place(None, How.NOTHING)
+_ROWS = Place("user_id", How.DELETE_ROWS)
+_KEYS = Place("key", How.TOMBSTONES)
+_MUTATION = Place("user_id", How.DELETE_MUTATION)
+
+POSTGRES: dict[str, Place] = {
+    "state.listings": _NONE,
+    "state.venues": _NONE,
+    "state.concerts": _NONE,
+    "state.concert_members": _NONE,
+    "state.entries": _ROWS,
+    "state.suggestions": _ROWS,
+    "state.decisions": _ROWS,
+    "state.accounts": _ROWS,
+    "state.outbox": Place("partition_by", How.DELETE_ROWS),
+    "state.runs": _NONE,
+    "catalogue.concerts": _NONE,
+    "catalogue.venues": _NONE,
+    "catalogue.artists": _NONE,
+    "catalogue.rejections": Place("original", How.DELETE_ROWS),
+}
+TOPICS: dict[str, Place] = {
+    "gigz.raw-setlist.v1": _NONE,
+    "gigz.raw-event.v1": _NONE,
+    "gigz.raw-venue.v1": _NONE,
+    "gigz.raw-artist.v1": _NONE,
+    "gigz.listing.v1": _NONE,
+    "gigz.venue.v1": _NONE,
+    "gigz.artist.v1": _NONE,
+    "gigz.concert.v1": _NONE,
+    "gigz.history.v1": _KEYS,
+    "gigz.history-backfill.v1": _KEYS,
+    "gigz.rematch.v1": Place("key", How.EXPIRES),
+    "gigz.suggestion.v1": _KEYS,
+    "gigz.decision.v1": _KEYS,
+    "gigz.wanted.v1": _NONE,
+    "gigz.digest.v1": Place("key", How.EXPIRES),
+    "gigz.rejection.v1": Place("original", How.EXPIRES),
+}
+CLICKHOUSE: dict[str, Place] = {
+    "listings": _NONE,
+    "listings_history": _NONE,
+    "concerts": _NONE,
+    "concerts_history": _NONE,
+    "songs": _NONE,
+    "songs_history": _NONE,
+    "suggestions": _MUTATION,
+    "suggestions_history": _MUTATION,
+    "decisions": _MUTATION,
+    "decisions_history": _MUTATION,
+    "schema_migrations": _NONE,
+}
+MEILISEARCH: dict[str, Place] = {"concerts": _NONE, "artists": _NONE, "venues": _NONE}
