@@ -6,6 +6,7 @@ A setting `kafka_url` is the variable `GIGZ_KAFKA_URL`; secrets may also be file
 
 import json
 import os
+import re
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
@@ -201,3 +202,10 @@ def environment_for(settings: Settings) -> dict[str, str]:
         value = getattr(settings, name)
         child[f"{PREFIX}{name.upper()}"] = str(value.get_secret_value() if isinstance(value, SecretStr) else value)
     return child
+
+
+def shown(value: object) -> str:
+    """A setting's value for people: secrets and passwords within addresses are masked."""
+    if isinstance(value, SecretStr):
+        return "***" if value.get_secret_value() else ""
+    return re.sub(r"(://[^:/@]*):[^@/]*@", r"\1:***@", str(value))

@@ -88,9 +88,12 @@ async def _alter(admin: AIOKafkaAdminClient, topics: list[Topic]) -> tuple[str, 
                 differing.append(name)
     for name in differing:
         try:
-            await admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, name, configs=wanted[name])])
+            answer = await admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, name, configs=wanted[name])])
         except KafkaError as error:
             raise TopicError(f"{name}: {error}") from error
+        for code, text, *_ in (resource for response in answer for resource in response.resources):
+            if code:
+                raise TopicError(f"{name}: {for_code(code).__name__}: {text}")
     return tuple(sorted(differing))
 
 

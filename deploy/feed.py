@@ -1,0 +1,133 @@
+"""`gigz feed`: rows of files onto a topic, in the shapes of `schemas/rows.py`.
+
+Nothing is lost on the way: a line that is no row is sent as it stands, and the stage that reads it rejects it with its
+reason; a line that no topic takes becomes a rejection at once.
+"""
+
+import gzip
+import hashlib
+import sys
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import orjson
+
+from deploy.clients import kafka_producer, publish
+from deploy.settings import Settings
+from schemas.history import BackfilledEntry, Entry
+from schemas.message import HEADER_STAGE, HEADER_TRACE, Message, MessageError, new_trace
+from schemas.outgoing import Origin, Outgoing, outgoing, reject
+from schemas.raw import RawArtist, RawEvent, RawMessage, RawSetlist, RawVenue
+from schemas.rejection import Reason
+from schemas.rows import entry_from_row, raw_from_row
+
+STAGE = "feed"
+BATCH = 2_000
+FEEDABLE: dict[str, type[Message]] = {
+    "raw-event": RawEvent,
+    "raw-setlist": RawSetlist,
+    "raw-venue": RawVenue,
+    "raw-artist": RawArtist,
+    "history": Entry,
+    "history-backfill": BackfilledEntry,
+}
+
+
+class FileError(Exception):
+    """A file cannot be read: names it and the remedy."""
+
+
+@dataclass(frozen=True)
+class Fed:
+    """Lines read, messages sent, lines refused because they were too large, lines sent that are no row."""
+
+    lines: int = 0
+    sent: int = 0
+    refused: int = 0
+    unreadable: int = 0
+
+    def __add__(self, other: "Fed") -> "Fed":
+        return Fed(
+            self.lines + other.lines,
+            self.sent + other.sent,
+            self.refused + other.refused,
+            self.unreadable + other.unreadable,
+        )
+
+
+async def feed(
+    settings: Settings, files: Sequence[Path], topic: str, tell: Callable[[int], None] = lambda _: None
+) -> Fed:
+    """Publish the rows of these files; returns when Kafka has acknowledged all. FileError, SettingsError."""
+    message = FEEDABLE[topic]
+    total = Fed()
+    async with kafka_producer(settings, "gigz-feed") as producer:
+        async for batch in _batches(files):
+            records = [to_record(line, message, datetime.now(UTC)) for line in batch]
+            await publish(producer, (record for record, _ in records), settings.partitions)
+            refused = sum(record.topic != message.topic for record, _ in records)
+            total += Fed(len(batch), len(batch) - refused, refused, sum(not good for _, good in records))
+            tell(len(batch))
+    return total
+
+
+def to_record(line: bytes, message: type[Message], at: datetime) -> tuple[Outgoing, bool]:
+    """What is sent for a line, and whether the line is a row."""
+    trace = new_trace()
+    try:
+        row = orjson.loads(line)
+        made: Message
+        if issubclass(message, RawMessage):
+            made = raw_from_row(row, message)
+        elif issubclass(message, Entry):
+            made = entry_from_row(row, message)
+        else:
+            raise TypeError(f"{message.topic} cannot be fed")
+        record, good = outgoing(made, trace=trace, stage=STAGE), True
+    except (orjson.JSONDecodeError, MessageError):
+        key = hashlib.sha256(line).hexdigest()
+        headers = {HEADER_TRACE: trace, HEADER_STAGE: STAGE}
+        record, good = Outgoing(message.topic, key, key, line, headers), False
+    if record.too_large:
+        refusal = reject(
+            Reason.TOO_LARGE,
+            f"{record.size} bytes are more than {message.topic} takes; send less of the payload",
+            origin=Origin(message.topic, -1, -1),
+            original=record.value,
+            stage=STAGE,
+            at=at,
+            trace=trace,
+            key=record.key,
+        )
+        return refusal, good
+    return record, good
+
+
+async def _batches(files: Sequence[Path]) -> AsyncIterator[list[bytes]]:
+    for file in files:
+        batch: list[bytes] = []
+        for line in read_lines(file):
+            batch.append(line)
+            if len(batch) >= BATCH:
+                yield batch
+                batch = []
+        if batch:
+            yield batch
+
+
+def read_lines(file: Path) -> Iterator[bytes]:
+    """The lines of a file that are not blank; `-` is standard input, `.gz` is unpacked. FileError."""
+    try:
+        if str(file) == "-":
+            yield from (line.strip() for line in sys.stdin.buffer if line.strip())
+            return
+        with gzip.open(file, "rb") if file.suffix == ".gz" else file.open("rb") as lines:
+            yield from (line.strip() for line in lines if line.strip())
+    except FileNotFoundError as error:
+        raise FileError(f"{file}: there is no such file") from error
+    except IsADirectoryError as error:
+        raise FileError(f"{file} is a folder. Remedy: name the files in it.") from error
+    except (OSError, EOFError) as error:
+        raise FileError(f"{file} cannot be read: {error}") from error

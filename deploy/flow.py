@@ -1,0 +1,223 @@
+"""What goes through the stages: lag from the groups' commits, counts from the messages themselves.
+
+Counts are taken from Kafka, not from the memory of processes: a stage that was killed and started again is counted
+once for what it did twice, because a repeat has the same key, origin and bytes.
+"""
+
+import asyncio
+import hashlib
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import GroupCoordinatorNotAvailableError, GroupLoadInProgressError, NotCoordinatorForGroupError
+from aiokafka.structs import OffsetAndMetadata
+from sqlalchemy import func, select
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from deploy.clients import kafka_admin, kafka_consumer, postgres_engine
+from deploy.settings import Settings
+from schemas.message import HEADER_ORIGIN, HEADER_STAGE
+from schemas.rejection import Rejection
+from schemas.tables import OutboxRow, RunRow
+from schemas.topics import TOPICS, read_by
+
+STREAMS = ("normalise", "resolve", "match")
+SINKS = ("sink-clickhouse", "sink-postgres", "sink-meilisearch")
+CONSUMERS = (*STREAMS, *SINKS)
+"""Stages that read topics, in the order of the flow; each is the consumer group gigz-<stage>."""
+PUBLISHED = ("gigz.concert.v1", "gigz.suggestion.v1", "gigz.decision.v1", "gigz.wanted.v1")
+
+
+@dataclass(frozen=True)
+class Flow:
+    """One stage: messages in, out, rejected, and how many wait."""
+
+    stage: str
+    into: int = 0
+    out: int = 0
+    rejected: int = 0
+    lag: int = 0
+
+
+@dataclass(frozen=True)
+class Lag:
+    """Messages that each stage has not committed yet, and outbox rows not published yet."""
+
+    waiting: dict[str, int]
+    outbox: int
+    written: int
+    """Sum of all end offsets: two equal readings mean that nothing was written between them."""
+
+    @property
+    def idle(self) -> bool:
+        """Nothing waits anywhere."""
+        return not self.outbox and not any(self.waiting.values())
+
+
+def group_of(stage: str) -> str:
+    """The consumer group of a stage."""
+    return f"gigz-{stage}"
+
+
+class Gauge:
+    """Reads lag; holds its connections open while it is used."""
+
+    def __init__(
+        self, admin: AIOKafkaAdminClient, consumer: AIOKafkaConsumer, engine: AsyncEngine, partitions: int
+    ) -> None:
+        self._admin = admin
+        self._consumer = consumer
+        self._engine = engine
+        self._partitions = partitions
+
+    async def lag(self) -> Lag:
+        """Commits first, then ends, then the outbox: what moves meanwhile is seen as waiting, never missed."""
+        every = [TopicPartition(topic.name, p) for topic in TOPICS for p in range(self._partitions)]
+        begins = await self._consumer.beginning_offsets(every)
+        commits = {stage: await self._commits(group_of(stage)) for stage in CONSUMERS}
+        async with self._engine.connect() as connection:
+            outbox = await connection.scalar(select(func.count()).select_from(OutboxRow)) or 0
+        ends = await self._consumer.end_offsets(every)
+        waiting = {}
+        for stage in CONSUMERS:
+            total = 0
+            for topic in read_by(stage):
+                for p in range(self._partitions):
+                    at = TopicPartition(topic.name, p)
+                    commit = commits[stage].get(at)
+                    done = begins[at] if commit is None or commit.offset < 0 else max(commit.offset, begins[at])
+                    total += max(0, ends[at] - done)
+            waiting[stage] = total
+        return Lag(waiting, outbox, sum(ends.values()))
+
+    async def _commits(self, group: str) -> dict[TopicPartition, OffsetAndMetadata]:
+        for wait_s in (0.2, 0.5, 1.0, 2.0, 4.0):
+            try:
+                return dict(await self._admin.list_consumer_group_offsets(group))
+            except (GroupCoordinatorNotAvailableError, NotCoordinatorForGroupError, GroupLoadInProgressError):
+                await asyncio.sleep(wait_s)  # a fresh broker makes its offsets topic when first asked
+        return dict(await self._admin.list_consumer_group_offsets(group))
+
+
+@asynccontextmanager
+async def gauge(settings: Settings) -> AsyncIterator[Gauge]:
+    """A gauge on the topics of these settings."""
+    engine = postgres_engine(settings, pool_size=1, name="gigz-status")
+    try:
+        async with kafka_admin(settings) as admin, kafka_consumer(settings, (), None) as consumer:
+            yield Gauge(admin, consumer, engine, settings.partitions)
+    finally:
+        await engine.dispose()
+
+
+async def until_idle(
+    settings: Settings,
+    *,
+    deadline_s: float,
+    tell: Callable[[Lag], None] = lambda _: None,
+    check: Callable[[], Awaitable[None]] | None = None,
+) -> Lag:
+    """Wait until nothing waits in two readings with nothing written between. TimeoutError names what still waits.
+
+    `check` is called at every reading and raises when waiting is in vain (a worker died).
+    """
+    deadline = time.monotonic() + deadline_s
+    before: Lag | None = None
+    async with gauge(settings) as reading:
+        while True:
+            now = await reading.lag()
+            tell(now)
+            if now.idle and before is not None and before.idle and before.written == now.written:
+                return now
+            if check is not None:
+                await check()
+            if time.monotonic() > deadline:
+                left = {stage: n for stage, n in (now.waiting | {"outbox": now.outbox}).items() if n}
+                raise TimeoutError(f"after {deadline_s:.0f} s still waiting: {left}")
+            before = now
+            await asyncio.sleep(0.3)
+
+
+async def scan(settings: Settings, topics: Iterable[str]) -> AsyncIterator[ConsumerRecord]:
+    """Every record of these topics from the oldest to what is there now, partition by partition."""
+    async with kafka_consumer(settings, (), None) as consumer:
+        parts = [TopicPartition(topic, p) for topic in topics for p in range(settings.partitions)]
+        ends = await consumer.end_offsets(parts)
+        begins = await consumer.beginning_offsets(parts)
+        left = {part for part in parts if ends[part] > begins[part]}
+        if not left:
+            return
+        consumer.assign(sorted(left))
+        for part in left:
+            consumer.seek(part, begins[part])
+        while left:
+            for part, records in (await consumer.getmany(timeout_ms=1_000, max_records=5_000)).items():
+                for record in records:
+                    if record.offset < ends[part]:
+                        yield record
+            # By position, not by the last record seen: compaction leaves gaps at the end.
+            left = {part for part in left if await consumer.position(part) < ends[part]}
+
+
+async def flows(settings: Settings) -> list[Flow]:
+    """A row for each stage, in the order of the flow."""
+    out: Counter[str] = Counter()
+    rejected: Counter[str] = Counter()
+    published = 0
+    seen: set[bytes] = set()
+    async for record in scan(settings, (topic.name for topic in TOPICS)):
+        headers = dict(record.headers)
+        stage = headers.get(HEADER_STAGE, b"?").decode()
+        parts = (record.topic.encode(), record.key or b"", headers.get(HEADER_ORIGIN, b""), record.value or b"-")
+        digest = hashlib.blake2b(b"\0".join(parts), digest_size=16).digest()
+        if digest in seen:
+            continue
+        seen.add(digest)
+        if record.topic == Rejection.topic:
+            rejected[stage] += 1
+        else:
+            out[stage] += 1
+            published += record.topic in PUBLISHED or stage == "api"
+    async with gauge(settings) as reading:
+        lag = await reading.lag()
+        read = await _consumed(settings, lag)
+    engine = postgres_engine(settings, pool_size=1, name="gigz-status")
+    try:
+        async with engine.connect() as connection:
+            sums = select(func.sum(RunRow.pages), func.sum(RunRow.delivered), func.sum(RunRow.rejected))
+            pages, delivered, refused = (await connection.execute(sums)).one()
+    finally:
+        await engine.dispose()
+    rows = [
+        Flow("spiders", pages or 0, delivered or 0, refused or 0),
+        Flow("feed", out["feed"] + rejected["feed"], out["feed"], rejected["feed"]),
+    ]
+    for stage in CONSUMERS:
+        into = read[stage]
+        written = out[stage] if stage in STREAMS else into - rejected[stage]
+        rows.append(Flow(stage, into, written, rejected[stage], lag.waiting[stage]))
+    relay = Flow("relay", published + lag.outbox, published, 0, lag.outbox)
+    api = Flow("api", out["api"], out["api"])
+    return [*rows[:5], api, relay, *rows[5:]]
+
+
+async def _consumed(settings: Settings, lag: Lag) -> dict[str, int]:
+    """Messages between the oldest kept and each group's commits."""
+    async with kafka_consumer(settings, (), None) as consumer:
+        every = [TopicPartition(topic.name, p) for topic in TOPICS for p in range(settings.partitions)]
+        begins, ends = await consumer.beginning_offsets(every), await consumer.end_offsets(every)
+    held = {
+        stage: sum(ends[at] - begins[at] for at in every if at.topic in {t.name for t in read_by(stage)})
+        for stage in CONSUMERS
+    }
+    return {stage: max(0, total - lag.waiting[stage]) for stage, total in held.items()}
+
+
+def without_lag(rows: Iterable[Flow]) -> dict[str, dict[str, int]]:
+    """As `gigz demo --json` prints it."""
+    return {row.stage: {"in": row.into, "out": row.out, "rejected": row.rejected} for row in rows}

@@ -1,0 +1,66 @@
+"""Gigz's own processes on this machine, kept beside the engines: one of each stage, and the API."""
+
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from deploy.flow import SINKS, STREAMS
+from deploy.local.processes import Process, Processes
+from deploy.settings import Settings, environment_for
+
+API = "api-1"
+WORKERS = tuple(f"{stage}-1" for stage in (*STREAMS, "relay", *SINKS))
+_ROOT = Path(__file__).resolve().parents[2]
+
+
+class WorkerFailed(Exception):
+    """A process of ours ended: names it, with its last lines and where the rest is."""
+
+
+def command(*arguments: str) -> list[str]:
+    """The argv of `gigz ARGUMENTS`, run by this interpreter from this checkout."""
+    return [sys.executable, str(_ROOT / "gigz.py"), *arguments]
+
+
+def start_worker(settings: Settings, name: str) -> Process:
+    """`gigz worker STAGE --instance N`, for a name STAGE-N; the living one when there is one."""
+    stage, _, instance = name.rpartition("-")
+    return Processes(settings.home).start(
+        name, command("worker", stage, "--instance", instance), environment=environment_for(settings)
+    )
+
+
+def start_api(settings: Settings, port: int) -> Process:
+    """`gigz api` on this port."""
+    return Processes(settings.home).start(
+        API,
+        command("api", "--port", str(port)),
+        environment=environment_for(settings),
+        address=f"http://{settings.api_host}:{port}",
+    )
+
+
+def stop(settings: Settings, names: Sequence[str]) -> list[str]:
+    """Stop these, all at once, gracefully; the names of those that ran."""
+    processes = Processes(settings.home)
+    running = [process for process in (processes.find(name) for name in names) if process is not None]
+    for process in running:
+        handle = process.handle()
+        if handle is not None:
+            handle.terminate()
+    deadline = time.monotonic() + 15
+    while any(process.is_alive() for process in running) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    for process in running:
+        processes.stop(process.name, timeout_s=1)
+    return [process.name for process in running]
+
+
+def alive(settings: Settings, names: Sequence[str]) -> None:
+    """WorkerFailed when one of these has ended."""
+    processes = Processes(settings.home)
+    for name in names:
+        process = processes.record(name)
+        if process is None or not process.is_alive():
+            raise WorkerFailed(f"{name} ended. Its last lines ({processes.log_path(name)}):\n{processes.tail(name)}")
