@@ -4,9 +4,11 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
+# A dozen processes start again and again: without compiled modules each takes 4 s of processor time instead of 1.6 s.
+unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-unit lint format lock up down status contract clean
+.PHONY: help install demo test test-unit bench lint format lock up down status contract clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -28,8 +30,11 @@ demo: install ## from a crawl to a page where found shows are confirmed (ARGS=--
 test: install ## the whole suite; starts and stops engines of its own
 	@$(BIN)/python -m pytest $(ARGS)
 
-test-unit: install ## the tests that need no engine, sockets closed
-	@$(BIN)/python -m pytest -m "not stack" $(ARGS)
+test-unit: install ## the tests that need no engine, no socket and no data of other people
+	@$(BIN)/python -m pytest -q -n 2 -m "not stack and not network and not data" $(ARGS)
+
+bench: install ## messages a second of each stage, on engines of its own (some minutes)
+	@PYTHONPATH=. $(BIN)/python tests/bench/stages.py $(ARGS)
 
 lint: install ## ruff, strict mypy, the committed contract
 	@$(BIN)/ruff check .
