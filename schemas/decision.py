@@ -1,20 +1,12 @@
 """What the user said."""
 
-from enum import StrEnum
 from typing import ClassVar
 
-from schemas.concert import Facts
+from schemas.action import Action
+from schemas.concert import Facts, Member
+from schemas.history import Remembered
 from schemas.message import UUID, AwareDatetime, Field, Message, User
-
-
-class Action(StrEnum):
-    """Values are only added at the end."""
-
-    CONFIRMED = "confirmed"
-    DISMISSED = "dismissed"
-    OTHER_NIGHT = "other_night"
-    SNOOZED = "snoozed"
-    UNDONE = "undone"
+from schemas.suggestion import Band, Evidence
 
 
 class Decision(Message):
@@ -31,7 +23,12 @@ class Decision(Message):
     decided_at: AwareDatetime
     listing_ids: tuple[UUID, ...] = Field(default=(), description="Members at that time: followed through merges.")
     signature: str = Field(default="", description="Of the evidence at that time.")
-    concert: Facts | None = Field(default=None, description="What was shown when the user decided.")
+    entry: Remembered = Field(default=Remembered(), description="What the user wrote.")
+    concert: Facts | None = Field(default=None, description="What was shown when the user decided, as are these:")
+    members: tuple[Member, ...] = ()
+    confidence: float | None = Field(default=None, ge=0, le=1)
+    band: Band | None = None
+    why: tuple[Evidence, ...] = ()
     until: AwareDatetime | None = Field(default=None, description="End of a snooze.")
     undoes: UUID | None = Field(default=None, description="The decision that this one takes back.")
 
@@ -44,3 +41,6 @@ class Decision(Message):
     def partition_by(self) -> str:
         """The user."""
         return self.user
+
+
+__all__ = ["Action", "Decision"]

@@ -5,12 +5,15 @@ import hashlib
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from schemas.message import HEADER_ORIGIN, HEADER_SCHEMA, HEADER_STAGE, HEADER_TRACE, Message
+from schemas.message import HEADER_ORIGIN, HEADER_SCHEMA, HEADER_STAGE, HEADER_TRACE, Message, new_trace
 from schemas.rejection import ERROR_HEADERS, Reason, Rejection
 from schemas.topics import BY_NAME, partition_of
 
 HEADER_REV = "rev"
 """On tombstones of aggregates, which have no body to carry it."""
+HEADER_LOST_KEYS = "lost-keys"
+"""On concerts: JSON list of the keys that the concert had before and has no more. Entries found by them are matched
+again; the table holds the present ones only."""
 KEPT_BODY = 2_900_000
 """Largest original that a rejection carries: as Base64 it stays below the topic's 4 MiB."""
 
@@ -122,6 +125,26 @@ def reject(
         record.partition_by,
         record.value,
         record.headers | {ERROR_HEADERS[name]: value for name, value in told.items()},
+    )
+
+
+def fitting(
+    record: Outgoing, *, stage: str, at: datetime, source: str | None = None, url: str | None = None
+) -> Outgoing:
+    """The record, or a rejection without its body in its place when its topic takes no message of that size."""
+    if not record.too_large:
+        return record
+    return reject(
+        Reason.TOO_LARGE,
+        f"{record.topic} takes no message of {record.size} bytes; send less of the payload"
+        + (f": {url}" if url else ""),
+        origin=Origin(record.topic, -1, -1),
+        original=record.value,
+        stage=stage,
+        at=at,
+        trace=record.headers.get(HEADER_TRACE) or new_trace(),
+        key=record.key,
+        source=source,
     )
 
 

@@ -34,7 +34,7 @@ ERROR_HEADERS = {
 
 
 class Rejection(Message):
-    """Nothing is lost: `gigz replay` sends the original again."""
+    """Nothing is lost: the original is in it, to be sent again."""
 
     topic: ClassVar[str] = "gigz.rejection.v1"
 

@@ -14,12 +14,13 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
+import orjson
 from pydantic import TypeAdapter, ValidationError
 
 from schemas.concert import Concert
 from schemas.history import Entry, EntryOrigin
 from schemas.listing import Listing, Place
-from schemas.message import AwareDatetime, MessageError, canonical, content_hash, message_error
+from schemas.message import AwareDatetime, Message, MessageError, canonical, content_hash, message_error
 from schemas.raw import RawKind, RawMessage
 from schemas.suggestion import Suggestions
 
@@ -50,6 +51,9 @@ FIELDS = {
     "gigz.raw-venue.v1": VENUE_FIELDS,
     "gigz.raw-artist.v1": ARTIST_FIELDS,
 }
+
+LABELS = frozenset({"gold", "label", "other"})
+"""Of labelled sets: only `evaluate` reads them, and they do not travel."""
 
 R = TypeVar("R", bound=RawMessage)
 E = TypeVar("E", bound=Entry)
@@ -106,6 +110,8 @@ def raw_from_row(row: Any, message: type[R]) -> R:
         spider="feed",
         fields=fields,
         url=row.get("url"),
+        payload=canonical({name: value for name, value in row.items() if name not in LABELS}).decode(),
+        payload_type="application/json",
     )
 
 
@@ -113,13 +119,39 @@ def entry_from_row(row: Any, message: type[E]) -> E:
     """The history message of an entry row. MessageError says what is wrong."""
     if not isinstance(row, Mapping):
         raise MessageError("wrong_type", "the line is not a JSON object")
-    body = {name: value for name, value in row.items() if value is not None}
-    body.setdefault(
-        "entry_id", content_hash({k: v for k, v in body.items() if k not in {"gold", "label", "other"}})[:16]
-    )
+    body = {name: value for name, value in row.items() if value is not None and name not in LABELS}
+    for name in ("user", "entry_id", "date", "time", "artist"):  # a spreadsheet's numbers: 17, 2014, 311
+        if isinstance(body.get(name), int) and not isinstance(body[name], bool):
+            body[name] = str(body[name])
+    if isinstance(body.get("songs"), str):
+        body["songs"] = [song.strip() for song in body["songs"].split(",") if song.strip()]
+    body.setdefault("entry_id", content_hash(body)[:16])
     body.setdefault("seen_at", _instant(row.get("observed_at")).isoformat())
     body.setdefault("origin", EntryOrigin.FEED)
     return message.from_bytes(canonical(body))
+
+
+def judged_as_row(body: bytes | None, message: type[Message]) -> tuple[MessageError | None, str | None]:
+    """What a sender of rows should hear of a body that is no message, and the source that it names.
+
+    A line of a file that is no row travels as it stands; told what its envelope lacks, nobody would find the fault.
+    """
+    try:
+        row = orjson.loads(body or b"")
+    except orjson.JSONDecodeError:
+        return None, None
+    if not isinstance(row, Mapping) or "fields" in row or "spider" in row:
+        return None, None
+    source = row.get("source")
+    named = source if isinstance(source, str) and source else None
+    try:
+        if issubclass(message, RawMessage):
+            raw_from_row(row, message)
+        elif issubclass(message, Entry):
+            entry_from_row(row, message)
+    except MessageError as error:
+        return error, named
+    return None, named
 
 
 def listing_row(listing: Listing) -> dict[str, Any]:

@@ -3,8 +3,8 @@
 from enum import StrEnum
 from typing import ClassVar
 
+from schemas.action import Action
 from schemas.concert import Facts, Member
-from schemas.decision import Action
 from schemas.history import Remembered
 from schemas.message import UUID, AwareDatetime, Field, Message, Shape, Text, User
 

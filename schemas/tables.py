@@ -7,6 +7,7 @@ Bodies are the canonical JSON of the message, so that a row can be compared with
 """
 
 from datetime import date, datetime
+from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
@@ -41,6 +42,20 @@ from schemas.rejection import Reason
 
 STATE = "state"
 CATALOGUE = "catalogue"
+NIGHTS = "'1900-01-01' AND '2299-12-31'"
+"""What normalise lets through."""
+
+
+class RunState(StrEnum):
+    """How a run of a spider stands. Values are only added at the end."""
+
+    RUNNING = "running"
+    FINISHED = "finished"
+    FAILED = "failed"
+
+
+# Without a pending list: every look-up would read all of it, key by key, and a stage looks up thousands a batch.
+_GIN: dict[str, Any] = {"postgresql_using": "gin", "postgresql_with": {"fastupdate": "off"}}
 
 
 def _values(enum: Any) -> list[str]:
@@ -81,7 +96,12 @@ class ListingRow(Base):
     """The last version of each listing, with its blocking keys."""
 
     __tablename__ = "listings"
-    __table_args__ = (Index("ix_listings_keys", "keys", postgresql_using="gin"), {"schema": STATE})
+    __table_args__ = (
+        CheckConstraint(f"night BETWEEN {NIGHTS}", name="night"),
+        CheckConstraint("version >= 0", name="version"),
+        Index("ix_listings_keys", "keys", **_GIN),
+        {"schema": STATE},
+    )
 
     listing_id: Mapped[UUID] = mapped_column(primary_key=True)
     source: Mapped[str]
@@ -96,7 +116,7 @@ class VenueRow(Base):
     """The last version of each venue, with the keys that listings find it by."""
 
     __tablename__ = "venues"
-    __table_args__ = (Index("ix_venues_keys", "keys", postgresql_using="gin"), {"schema": STATE})
+    __table_args__ = (Index("ix_venues_keys", "keys", **_GIN), {"schema": STATE})
 
     venue_id: Mapped[UUID] = mapped_column(primary_key=True)
     version: Mapped[int] = mapped_column(BigInteger)
@@ -109,7 +129,9 @@ class ConcertRow(Base):
 
     __tablename__ = "concerts"
     __table_args__ = (
-        Index("ix_concerts_keys", "keys", postgresql_using="gin", postgresql_where=text("live")),
+        CheckConstraint(f"night BETWEEN {NIGHTS}", name="night"),
+        CheckConstraint("rev > 0", name="rev"),
+        Index("ix_concerts_keys", "keys", **_GIN, postgresql_where=text("live")),
         Index("ix_concerts_anchor", "anchor_listing_id"),
         {"schema": STATE},
     )
@@ -142,7 +164,7 @@ class EntryRow(Base):
     """The last version of each line of each history."""
 
     __tablename__ = "entries"
-    __table_args__ = (Index("ix_entries_keys", "keys", postgresql_using="gin"), {"schema": STATE})
+    __table_args__ = (Index("ix_entries_keys", "keys", **_GIN), {"schema": STATE})
 
     user_id: Mapped[str] = mapped_column(primary_key=True)
     entry_id: Mapped[str] = mapped_column(primary_key=True)
@@ -156,7 +178,13 @@ class SuggestionsRow(Base):
     """An entry's present set."""
 
     __tablename__ = "suggestions"
-    __table_args__ = (Index("ix_suggestions_ids", "suggestion_ids", postgresql_using="gin"), {"schema": STATE})
+    __table_args__ = (
+        CheckConstraint("confidence BETWEEN 0 AND 1", name="confidence"),
+        CheckConstraint("rev > 0", name="rev"),
+        CheckConstraint("cardinality(suggestion_ids) <= 3", name="at_most_three"),
+        Index("ix_suggestions_ids", "suggestion_ids", **_GIN),
+        {"schema": STATE},
+    )
 
     user_id: Mapped[str] = mapped_column(primary_key=True)
     entry_id: Mapped[str] = mapped_column(primary_key=True)
@@ -176,6 +204,7 @@ class DecisionRow(Base):
     __table_args__ = (
         UniqueConstraint("user_id", "idempotency_key"),
         Index("ix_decisions_entry", "user_id", "entry_id", "seq"),
+        Index("ix_decisions_concert", "concert_id"),
         {"schema": STATE},
     )
 
@@ -210,7 +239,11 @@ class OutboxRow(Base):
     """A message that must be published because of what was committed beside it."""
 
     __tablename__ = "outbox"
-    __table_args__ = (Index("ix_outbox_shard", "shard", "id"), {"schema": STATE})
+    __table_args__ = (
+        CheckConstraint("shard >= 0", name="shard"),
+        Index("ix_outbox_shard", "shard", "id"),
+        {"schema": STATE},
+    )
 
     id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
     shard: Mapped[int] = mapped_column(SmallInteger, comment="hash(key) % N: one relay holds a shard, in order.")
@@ -230,14 +263,15 @@ class RunRow(Base):
     __tablename__ = "runs"
     __table_args__ = (
         CheckConstraint("finished_at IS NULL OR finished_at >= started_at", name="ends_after_start"),
-        CheckConstraint("state IN ('running', 'finished', 'failed')", name="state"),
+        CheckConstraint("(state = 'running') = (finished_at IS NULL)", name="ended"),
+        CheckConstraint("state <> 'finished' OR scraped = delivered + rejected", name="nothing_lost"),
         Index("ix_runs_spider", "spider", "started_at"),
         {"schema": STATE},
     )
 
     run_id: Mapped[UUID] = mapped_column(primary_key=True)
     spider: Mapped[str]
-    state: Mapped[str]
+    state: Mapped[RunState] = mapped_column(_enum(RunState, "run_state"))
     started_at: Mapped[datetime]
     finished_at: Mapped[datetime | None]
     start_url: Mapped[str | None]
@@ -256,6 +290,8 @@ class CatalogueConcert(Base):
 
     __tablename__ = "concerts"
     __table_args__ = (
+        CheckConstraint("gone OR (body IS NOT NULL AND artist IS NOT NULL AND night IS NOT NULL)", name="there"),
+        CheckConstraint("length(country) = 2", name="country"),
         Index("ix_catalogue_concerts_artist", "artist_key", "night"),
         Index("ix_catalogue_concerts_night", "night"),
         {"schema": CATALOGUE},
