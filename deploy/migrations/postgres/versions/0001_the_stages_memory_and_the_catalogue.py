@@ -38,7 +38,8 @@ REJECTION_REASON = postgresql.ENUM(
     schema="state",
     create_type=False,
 )
-ENUMS = (CONCERT_STATUS, DECISION_ACTION, ENTRY_ORIGIN, REJECTION_REASON)
+RUN_STATE = postgresql.ENUM("running", "finished", "failed", name="run_state", schema="state", create_type=False)
+ENUMS = (CONCERT_STATUS, DECISION_ACTION, ENTRY_ORIGIN, REJECTION_REASON, RUN_STATE)
 
 
 def upgrade() -> None:
@@ -75,6 +76,10 @@ def upgrade() -> None:
         sa.Column("body", postgresql.JSONB(astext_type=sa.Text()), nullable=True),
         sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
         sa.Column("updated_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
+        sa.CheckConstraint(
+            "gone OR (body IS NOT NULL AND artist IS NOT NULL AND night IS NOT NULL)", name=op.f("ck_concerts_there")
+        ),
+        sa.CheckConstraint("length(country) = 2", name=op.f("ck_concerts_country")),
         sa.PrimaryKeyConstraint("concert_id", name=op.f("pk_concerts")),
         schema="catalogue",
     )
@@ -151,6 +156,8 @@ def upgrade() -> None:
         sa.Column("body", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
         sa.Column("updated_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
+        sa.CheckConstraint("night BETWEEN '1900-01-01' AND '2299-12-31'", name=op.f("ck_concerts_night")),
+        sa.CheckConstraint("rev > 0", name=op.f("ck_concerts_rev")),
         sa.PrimaryKeyConstraint("concert_id", name=op.f("pk_concerts")),
         schema="state",
     )
@@ -162,6 +169,7 @@ def upgrade() -> None:
         unique=False,
         schema="state",
         postgresql_using="gin",
+        postgresql_with={"fastupdate": "off"},
         postgresql_where=sa.text("live"),
     )
     op.create_table(
@@ -185,6 +193,7 @@ def upgrade() -> None:
         sa.UniqueConstraint("user_id", "idempotency_key", name=op.f("uq_decisions_user_id_idempotency_key")),
         schema="state",
     )
+    op.create_index("ix_decisions_concert", "decisions", ["concert_id"], unique=False, schema="state")
     op.create_index("ix_decisions_entry", "decisions", ["user_id", "entry_id", "seq"], unique=False, schema="state")
     op.create_table(
         "entries",
@@ -199,7 +208,15 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("user_id", "entry_id", name=op.f("pk_entries")),
         schema="state",
     )
-    op.create_index("ix_entries_keys", "entries", ["keys"], unique=False, schema="state", postgresql_using="gin")
+    op.create_index(
+        "ix_entries_keys",
+        "entries",
+        ["keys"],
+        unique=False,
+        schema="state",
+        postgresql_using="gin",
+        postgresql_with={"fastupdate": "off"},
+    )
     op.create_table(
         "listings",
         sa.Column("listing_id", sa.Uuid(), nullable=False),
@@ -211,10 +228,20 @@ def upgrade() -> None:
         sa.Column("body", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
         sa.Column("updated_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
+        sa.CheckConstraint("night BETWEEN '1900-01-01' AND '2299-12-31'", name=op.f("ck_listings_night")),
+        sa.CheckConstraint("version >= 0", name=op.f("ck_listings_version")),
         sa.PrimaryKeyConstraint("listing_id", name=op.f("pk_listings")),
         schema="state",
     )
-    op.create_index("ix_listings_keys", "listings", ["keys"], unique=False, schema="state", postgresql_using="gin")
+    op.create_index(
+        "ix_listings_keys",
+        "listings",
+        ["keys"],
+        unique=False,
+        schema="state",
+        postgresql_using="gin",
+        postgresql_with={"fastupdate": "off"},
+    )
     op.create_index(op.f("ix_listings_night"), "listings", ["night"], unique=False, schema="state")
     op.create_table(
         "outbox",
@@ -229,6 +256,7 @@ def upgrade() -> None:
         sa.Column("headers", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
         sa.Column("updated_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
+        sa.CheckConstraint("shard >= 0", name=op.f("ck_outbox_shard")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_outbox")),
         schema="state",
     )
@@ -237,7 +265,7 @@ def upgrade() -> None:
         "runs",
         sa.Column("run_id", sa.Uuid(), nullable=False),
         sa.Column("spider", sa.Text(), nullable=False),
-        sa.Column("state", sa.Text(), nullable=False),
+        sa.Column("state", RUN_STATE, nullable=False),
         sa.Column("started_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("finished_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("start_url", sa.Text(), nullable=True),
@@ -248,7 +276,8 @@ def upgrade() -> None:
         sa.Column("why", sa.Text(), nullable=True, comment="Of a failure."),
         sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
         sa.Column("updated_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
-        sa.CheckConstraint("state IN ('running', 'finished', 'failed')", name=op.f("ck_runs_state")),
+        sa.CheckConstraint("(state = 'running') = (finished_at IS NULL)", name=op.f("ck_runs_ended")),
+        sa.CheckConstraint("state <> 'finished' OR scraped = delivered + rejected", name=op.f("ck_runs_nothing_lost")),
         sa.CheckConstraint("finished_at IS NULL OR finished_at >= started_at", name=op.f("ck_runs_ends_after_start")),
         sa.PrimaryKeyConstraint("run_id", name=op.f("pk_runs")),
         schema="state",
@@ -264,11 +293,20 @@ def upgrade() -> None:
         sa.Column("body", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
         sa.Column("updated_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
+        sa.CheckConstraint("cardinality(suggestion_ids) <= 3", name=op.f("ck_suggestions_at_most_three")),
+        sa.CheckConstraint("confidence BETWEEN 0 AND 1", name=op.f("ck_suggestions_confidence")),
+        sa.CheckConstraint("rev > 0", name=op.f("ck_suggestions_rev")),
         sa.PrimaryKeyConstraint("user_id", "entry_id", name=op.f("pk_suggestions")),
         schema="state",
     )
     op.create_index(
-        "ix_suggestions_ids", "suggestions", ["suggestion_ids"], unique=False, schema="state", postgresql_using="gin"
+        "ix_suggestions_ids",
+        "suggestions",
+        ["suggestion_ids"],
+        unique=False,
+        schema="state",
+        postgresql_using="gin",
+        postgresql_with={"fastupdate": "off"},
     )
     op.create_table(
         "venues",
@@ -281,31 +319,65 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("venue_id", name=op.f("pk_venues")),
         schema="state",
     )
-    op.create_index("ix_venues_keys", "venues", ["keys"], unique=False, schema="state", postgresql_using="gin")
+    op.create_index(
+        "ix_venues_keys",
+        "venues",
+        ["keys"],
+        unique=False,
+        schema="state",
+        postgresql_using="gin",
+        postgresql_with={"fastupdate": "off"},
+    )
 
 
 def downgrade() -> None:
     """And back."""
-    op.drop_index("ix_venues_keys", table_name="venues", schema="state", postgresql_using="gin")
+    op.drop_index(
+        "ix_venues_keys",
+        table_name="venues",
+        schema="state",
+        postgresql_using="gin",
+        postgresql_with={"fastupdate": "off"},
+    )
     op.drop_table("venues", schema="state")
-    op.drop_index("ix_suggestions_ids", table_name="suggestions", schema="state", postgresql_using="gin")
+    op.drop_index(
+        "ix_suggestions_ids",
+        table_name="suggestions",
+        schema="state",
+        postgresql_using="gin",
+        postgresql_with={"fastupdate": "off"},
+    )
     op.drop_table("suggestions", schema="state")
     op.drop_index("ix_runs_spider", table_name="runs", schema="state")
     op.drop_table("runs", schema="state")
     op.drop_index("ix_outbox_shard", table_name="outbox", schema="state")
     op.drop_table("outbox", schema="state")
     op.drop_index(op.f("ix_listings_night"), table_name="listings", schema="state")
-    op.drop_index("ix_listings_keys", table_name="listings", schema="state", postgresql_using="gin")
+    op.drop_index(
+        "ix_listings_keys",
+        table_name="listings",
+        schema="state",
+        postgresql_using="gin",
+        postgresql_with={"fastupdate": "off"},
+    )
     op.drop_table("listings", schema="state")
-    op.drop_index("ix_entries_keys", table_name="entries", schema="state", postgresql_using="gin")
+    op.drop_index(
+        "ix_entries_keys",
+        table_name="entries",
+        schema="state",
+        postgresql_using="gin",
+        postgresql_with={"fastupdate": "off"},
+    )
     op.drop_table("entries", schema="state")
     op.drop_index("ix_decisions_entry", table_name="decisions", schema="state")
+    op.drop_index("ix_decisions_concert", table_name="decisions", schema="state")
     op.drop_table("decisions", schema="state")
     op.drop_index(
         "ix_concerts_keys",
         table_name="concerts",
         schema="state",
         postgresql_using="gin",
+        postgresql_with={"fastupdate": "off"},
         postgresql_where=sa.text("live"),
     )
     op.drop_index("ix_concerts_anchor", table_name="concerts", schema="state")
