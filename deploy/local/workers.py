@@ -5,12 +5,13 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from deploy.flow import SINKS, STREAMS
+from deploy.flow import SINKS, STREAMS, WORKER_OF
 from deploy.local.processes import Process, Processes
+from deploy.local.room import python_environment
 from deploy.settings import Settings, environment_for
 
 API = "api-1"
-WORKERS = tuple(f"{stage}-1" for stage in (*STREAMS, "relay", *SINKS))
+WORKERS = tuple(f"{stage}-1" for stage in (*STREAMS, "relay", *SINKS) if stage not in WORKER_OF)
 _ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -27,7 +28,9 @@ def start_worker(settings: Settings, name: str) -> Process:
     """`gigz worker STAGE --instance N`, for a name STAGE-N; the living one when there is one."""
     stage, _, instance = name.rpartition("-")
     return Processes(settings.home).start(
-        name, command("worker", stage, "--instance", instance), environment=environment_for(settings)
+        name,
+        command("worker", stage, "--instance", instance),
+        environment=python_environment(environment_for(settings)),
     )
 
 
@@ -36,7 +39,7 @@ def start_api(settings: Settings, port: int) -> Process:
     return Processes(settings.home).start(
         API,
         command("api", "--port", str(port)),
-        environment=environment_for(settings),
+        environment=_environment(settings),
         address=f"http://{settings.api_host}:{port}",
     )
 
@@ -57,6 +60,14 @@ def stop(settings: Settings, names: Sequence[str]) -> list[str]:
     return [process.name for process in running]
 
 
+def revive(settings: Settings, name: str) -> bool:
+    """Start a worker that has ended (by a crash, a kill, or its own verdict on a bad world) again; False: it runs."""
+    if name == API or Processes(settings.home).find(name) is not None:
+        return False
+    start_worker(settings, name)
+    return True
+
+
 def alive(settings: Settings, names: Sequence[str]) -> None:
     """WorkerFailed when one of these has ended."""
     processes = Processes(settings.home)
@@ -64,3 +75,7 @@ def alive(settings: Settings, names: Sequence[str]) -> None:
         process = processes.record(name)
         if process is None or not process.is_alive():
             raise WorkerFailed(f"{name} ended. Its last lines ({processes.log_path(name)}):\n{processes.tail(name)}")
+
+
+def _environment(settings: Settings) -> dict[str, str]:
+    return python_environment(environment_for(settings))

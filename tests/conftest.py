@@ -1,0 +1,76 @@
+"""What all tests share: closed sockets, the engines on demand, the data beside the checkout."""
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+import pytest
+from pytest_socket import disable_socket, socket_allow_hosts
+
+from deploy.local import stack as local_stack
+from deploy.settings import Settings, load
+from tests.support import ANY_FREE_PORTS, ENGINES, ROOT, open_network
+
+OPENS_SOCKETS = ("stack", "network")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Unmarked tests open no sockets (asyncio's own, a Unix pair, aside); marked ones reach loopback only."""
+    if any(item.get_closest_marker(name) for name in OPENS_SOCKETS):
+        socket_allow_hosts(["127.0.0.1", "::1", "localhost", *hosts_set()], allow_unix_socket=True)
+    else:
+        disable_socket(allow_unix_socket=True)
+
+
+@cache
+def hosts_set() -> list[str]:
+    """Hosts of the real servers that GIGZ_*_URL names."""
+    settings = load()
+    addresses = [address for name in ENGINES for address in str(getattr(settings, f"{name}_url")).split(",") if address]
+    return [_host(address) for address in addresses]
+
+
+def _host(address: str) -> str:
+    place = address.partition("://")[2] or address
+    return place.rpartition("@")[2].partition("/")[0].rpartition(":")[0].strip("[]")
+
+
+@pytest.fixture(scope="session")
+def stack() -> Iterator[Settings]:
+    """The engines, started for this run on free ports in a folder of its own, stopped and removed at its end.
+
+    Engines whose GIGZ_*_URL is set are used as they are. `settings.engine_url(...)` has the addresses. A helper process
+    cleans up when this one is killed.
+    """
+    home = Path(tempfile.mkdtemp(prefix="gigz-test-")).resolve()
+    settings = load({"home": home, **ANY_FREE_PORTS})
+    reaper = subprocess.Popen(
+        [sys.executable, str(ROOT / "tests" / "reaper.py"), str(os.getpid()), str(home)],
+        cwd=ROOT,
+        stdin=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    try:
+        with open_network():
+            local_stack.up(settings)
+        yield settings
+    finally:
+        local_stack.down(settings)
+        reaper.terminate()
+        reaper.wait()
+        shutil.rmtree(home, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def data_dir() -> Path:
+    """The folder of other people's data beside the checkout; the test is skipped where it is absent."""
+    folder = ROOT.parent / "shared" / "data"
+    if not folder.is_dir():
+        pytest.skip(f"no data at {folder.relative_to(ROOT.parent)} beside the checkout")
+    return folder
