@@ -1,0 +1,1 @@
+"""Which concert is it, and how sure are we: pure functions, without I/O, clock or settings."""

@@ -11,6 +11,7 @@ from typing import Any
 import orjson
 
 from matchers.candidates import concert_keys, entry_keys
+from matchers.dates import impossible
 from matchers.match import match
 from matchers.normalise import Refused, normalise
 from matchers.resolve import block_keys, resolve
@@ -22,6 +23,7 @@ from schemas.listing import Listing, Place, Status
 from schemas.message import Message, MessageError
 from schemas.raw import RawMessage
 from schemas.reference import Venue
+from schemas.rejection import Reason
 from schemas.rows import entry_from_row, listing_row, raw_from_row
 from schemas.suggestion import Suggestions
 
@@ -177,9 +179,11 @@ def match_entries(
         try:
             row = _json(line)
             entry = entry_from_row(row, Entry)
+            if entry.date and (wrong := impossible(entry.date)):
+                raise MessageError(Reason.BAD_DATE, f"date: {wrong}")
         except MessageError as error:
             named = row if isinstance(row, dict) else {}
-            empty = {
+            empty: dict[str, Any] = {
                 "user": named.get("user"),
                 "entry_id": named.get("entry_id"),
                 "suggestions": [],
