@@ -1,0 +1,1 @@
+"""Format bases: what a family of sources has in common."""

@@ -1,0 +1,16 @@
+"""A venue's own pages: what is on, as the page tells search engines."""
+
+from scrapy.linkextractors import LinkExtractor
+
+from spiders.formats.json_ld import JsonLdSpider
+
+
+class VenuePagesSpider(JsonLdSpider):
+    """An agenda, and what it links to that is called an event."""
+
+    name = "venuepages"
+    licence = "facts of public pages; the site's robots.txt is obeyed"
+    politeness = "AutoThrottle, 2 requests at a time, from 2 s apart"
+    example = "https://www.example.org/agenda/"
+    links = LinkExtractor(allow=r"/(agenda|calendar|concerts?|events?|gigs?|shows?|whats-?on)(/|\?|$)")
+    custom_settings = {"AUTOTHROTTLE_ENABLED": True, "DOWNLOAD_DELAY": 1, "DEPTH_LIMIT": 6}  # noqa: RUF012
