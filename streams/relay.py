@@ -1,0 +1,163 @@
+"""outbox -> topics: what was committed beside a change is published, in order, until Kafka has it.
+
+A relay holds shards by PostgreSQL's session locks: one holder a shard, and the lock goes with the session when the
+process dies. Several relays share the shards evenly. A shard's rows are read in the order of their ids, published by an
+idempotent producer, awaited, deleted. A crash before the delete publishes them again, in the same order.
+
+There is no cursor over the ids: they are drawn before the commit, so a smaller one may appear later. That is harmless,
+because those of one aggregate are drawn under its lock: the later change always has the larger id, and appears later.
+"""
+
+import asyncio
+from collections.abc import Callable
+
+import structlog
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from deploy.clients import publish
+from deploy.logs import some_traces
+from deploy.settings import Settings
+from schemas.message import HEADER_TRACE
+from schemas.outgoing import Outgoing
+from streams.record import without_giants
+from streams.retry import GaveUp, Patience
+from streams.stage import Clock, utc_now
+
+STAGE = "relay"
+BATCH = 1_000
+"""Rows read at once: a third of a second of a broker's time, and what a crash repeats at most."""
+SHARE_EVERY_S = 2.0
+"""How often shards are shared out anew, so how long those of a dead relay wait at most."""
+LOCK_CLASS = 0x6769677A
+"""Of the advisory locks: "gigz". The second number is the shard, or for a relay's presence:"""
+PRESENCE = 100_000
+log = structlog.get_logger()
+
+SIZE = text("select count(*) from state.outbox")
+READ = text(
+    """
+    select id, topic, key, partition_by, value, headers from state.outbox
+    where shard = any(cast(:shards as smallint[])) order by id limit :batch
+    """
+)
+DELETE = text("delete from state.outbox where id = any(cast(:ids as bigint[]))")
+ENTER = text("select pg_advisory_lock_shared(:lock_class, :presence)")
+PRESENT = text(
+    """
+    select count(*) from pg_locks where locktype = 'advisory' and classid = :lock_class and objid = :presence
+      and objsubid = 2 and granted and database = (select oid from pg_database where datname = current_database())
+    """
+)
+TAKE = text("select pg_try_advisory_lock(:lock_class, :shard)")
+GIVE = text("select pg_advisory_unlock(:lock_class, :shard)")
+
+
+async def outbox_rows(engine: AsyncEngine) -> int:
+    """How many messages wait to be published."""
+    async with engine.connect() as connection:
+        return int(await connection.scalar(SIZE) or 0)
+
+
+class Relay:
+    """Publishes the shards it holds. One connection holds the locks, reads and deletes: no locks, no work."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        engine: AsyncEngine,
+        producer: AIOKafkaProducer,
+        clock: Clock = utc_now,
+        shown: Callable[[str], None] = lambda moment: None,
+    ) -> None:
+        self._settings = settings
+        self._engine = engine
+        self._producer = producer
+        self._clock = clock
+        self._shown = shown
+        """Told of moments between the steps: tests stop there."""
+        self.held: set[int] = set()
+        self._shared_at = float("-inf")
+        self._session: AsyncConnection | None = None
+
+    async def run(self, stopping: asyncio.Event) -> None:
+        """Until told to stop. GaveUp when Kafka or PostgreSQL stays away."""
+        patience = Patience(self._settings, stopping)
+        try:
+            while not stopping.is_set():
+                if await patience.persist(self._step, "kafka") == 0:
+                    try:
+                        await asyncio.wait_for(stopping.wait(), self._settings.outbox_poll_s)
+                    except TimeoutError:
+                        continue
+        except GaveUp as error:
+            if not stopping.is_set():
+                raise
+            log.info("stopped while waiting", why=str(error))
+        finally:
+            await self.close()
+
+    async def _step(self) -> int:
+        try:
+            return await self.step()
+        except BaseException as error:
+            # A session that failed may have lost its locks: begin with a new one. Kafka's failures leave it alone.
+            if not isinstance(error, KafkaError):
+                await self.close()
+            raise
+
+    async def step(self) -> int:
+        """One round: share the shards, publish a batch of those held, delete it. The number of rows."""
+        session = await self._locked_session()
+        if not self.held:
+            return 0
+        rows = list(await session.execute(READ, {"shards": sorted(self.held), "batch": BATCH}))
+        if not rows:
+            return 0
+        records = [Outgoing(r.topic, r.key, r.partition_by, r.value, r.headers) for r in rows]
+        self._shown("read")
+        records = without_giants(records, stage=STAGE, at=self._clock())
+        await publish(self._producer, records, self._settings.partitions)
+        log.info("published", records=len(records), **some_traces(r.headers.get(HEADER_TRACE, "") for r in records))
+        self._shown("published")
+        await session.execute(DELETE, {"ids": [row.id for row in rows]})
+        return len(rows)
+
+    async def close(self) -> None:
+        """Give the shards back: the session ends, its locks with it."""
+        self.held = set()
+        self._shared_at = float("-inf")
+        session, self._session = self._session, None
+        if session is not None:
+            await session.invalidate()  # closes the connection itself; back in the pool it would keep the locks
+            await session.close()
+
+    async def _locked_session(self) -> AsyncConnection:
+        if self._session is None:
+            session = await self._engine.connect()
+            self._session = await session.execution_options(isolation_level="AUTOCOMMIT")
+            await self._session.execute(ENTER, {"lock_class": LOCK_CLASS, "presence": PRESENCE})
+        now = asyncio.get_running_loop().time()
+        if now - self._shared_at >= SHARE_EVERY_S:
+            self._shared_at = now
+            await self._share(self._session)
+        return self._session
+
+    async def _share(self, session: AsyncConnection) -> None:
+        """Hold a fair part: as many as there are shards for each relay present, rounded up."""
+        shards = self._settings.outbox_shards
+        present = int(await session.scalar(PRESENT, {"lock_class": LOCK_CLASS, "presence": PRESENCE}) or 1)
+        fair = -(-shards // max(1, present))
+        before = set(self.held)
+        for shard in sorted(self.held, reverse=True)[: max(0, len(self.held) - fair)]:
+            await session.execute(GIVE, {"lock_class": LOCK_CLASS, "shard": shard})
+            self.held.discard(shard)
+        for shard in range(shards):
+            if len(self.held) >= fair:
+                break
+            if shard not in self.held and await session.scalar(TAKE, {"lock_class": LOCK_CLASS, "shard": shard}):
+                self.held.add(shard)
+        if self.held != before:
+            log.info("shards", held=sorted(self.held), relays=present)

@@ -1,0 +1,195 @@
+"""The frame that all stages share: take a batch, handle it, publish and wait for the acks, acknowledge in order.
+
+    bad data      becomes a rejection; the batch goes on
+    a bad world   is retried in place until the deadline, then the process stops with the offset unmoved
+    our own bug   stops the process with the offset unmoved
+
+Faust acknowledges whatever it still holds when an agent's loop is left. So no agent here ever leaves its loop: one that
+failed or is told to stop stands still, and `streams.main` commits, closes the door to commits, and takes it apart.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+import faust
+import structlog
+from aiokafka import AIOKafkaProducer
+from sqlalchemy.exc import DBAPIError
+
+from deploy.clients import publish
+from deploy.logs import some_traces
+from deploy.settings import Settings
+from schemas.message import HEADER_TRACE
+from schemas.outgoing import Outgoing
+from schemas.rejection import ERROR_HEADERS, Reason, Rejection
+from streams.record import Record, record_of, without_giants
+from streams.retry import Patience, sqlstate
+
+Clock = Callable[[], datetime]
+Handle = Callable[[Sequence[Record]], Awaitable[list[Outgoing]]]
+"""What a stage does with a batch: its own effects, and the messages to publish. Idempotent: may be called again."""
+
+BAD_VALUE_CLASS = "22"
+"""PostgreSQL's data exceptions: a value that no column takes (U+0000 in a text, a number too large)."""
+OUT_OF_LOCKS = "53200"
+log = structlog.get_logger()
+
+
+def utc_now() -> datetime:
+    """The clock of a real process."""
+    return datetime.now(UTC)
+
+
+class TooManyRejections(Exception):
+    """More of a full window was rejected than is allowed: the stage halts before the batch that broke the limit."""
+
+
+class RejectionWindow:
+    """Share of rejections among the last `size` messages. A window that is not full yet never halts anything."""
+
+    def __init__(self, size: int, limit: float) -> None:
+        self._size = size
+        self._limit = limit
+        self._batches: deque[tuple[int, int]] = deque()
+        self._messages = 0
+        self._rejected = 0
+
+    def add(self, messages: int, rejected: int) -> None:
+        """Count a batch. TooManyRejections."""
+        self._batches.append((messages, rejected))
+        self._messages += messages
+        self._rejected += rejected
+        while self._messages - self._batches[0][0] >= self._size:
+            gone, gone_rejected = self._batches.popleft()
+            self._messages -= gone
+            self._rejected -= gone_rejected
+        if self._messages >= self._size and self._rejected > self._limit * self._messages:
+            raise TooManyRejections(
+                f"{self._rejected} of the last {self._messages} messages were rejected, more than "
+                f"GIGZ_REJECTION_SHARE_LIMIT={self._limit} allows. Nothing is lost, the offset has not moved. Remedy: "
+                "see the reasons in the rejections, correct the source or the release, then start again; or raise it."
+            )
+
+
+@dataclass
+class Lane:
+    """Who goes first. Backfill waits as long as a live topic has messages here."""
+
+    channels: list[Any] = field(default_factory=list)
+    working: int = 0
+
+    @property
+    def live(self) -> bool:
+        """A live batch is being handled, or messages of a live topic wait."""
+        return self.working > 0 or any(not channel.queue.empty() for channel in self.channels)
+
+
+@dataclass
+class Frame:
+    """What the agents of one process share."""
+
+    settings: Settings
+    stage: str
+    producer: AIOKafkaProducer
+    clock: Clock = utc_now
+    stopping: asyncio.Event = field(default_factory=asyncio.Event)
+    failed: asyncio.Event = field(default_factory=asyncio.Event)
+    failure: BaseException | None = None
+    lane: Lane = field(default_factory=Lane)
+    busy: int = 0
+    idle: asyncio.Event = field(default_factory=asyncio.Event)
+    """No batch is being handled."""
+
+    def __post_init__(self) -> None:
+        self.patience = Patience(self.settings, self.stopping)
+        self.idle.set()
+        self.window = RejectionWindow(self.settings.rejection_window, self.settings.rejection_share_limit)
+
+    def read(self, app: faust.App, topic: str, handle: Handle, *, backfill: bool = False) -> None:
+        """Give a topic to a handler: one agent, one batch at a time."""
+        size = max(1, self.settings.batch_size // 4) if backfill else self.settings.batch_size
+
+        @app.agent(app.topic(topic, key_type=bytes, value_type=bytes), concurrency=1, name=f"{self.stage}-{topic}")
+        async def agent(stream: Any) -> None:
+            if not backfill:
+                self.lane.channels.append(stream.channel)
+            async for events in stream.noack_take(size, within=self.settings.batch_linger_s):
+                while backfill and self.lane.live and not self._closing:  # noqa: ASYNC110 - looks at Faust's queues
+                    await asyncio.sleep(self.settings.batch_linger_s)
+                if not self._closing and await self._complete(events, handle, backfill):
+                    for event in events:
+                        await stream.ack(event)
+                if self._closing:
+                    await asyncio.Event().wait()
+
+    @property
+    def _closing(self) -> bool:
+        return self.stopping.is_set() or self.failed.is_set()
+
+    async def _complete(self, events: Sequence[Any], handle: Handle, backfill: bool) -> bool:
+        self.busy += 1
+        self.idle.clear()
+        self.lane.working += not backfill
+        try:
+            await self.run([_record(event.message) for event in events], handle)
+        except Exception as error:
+            self.fail(error)
+            return False
+        finally:
+            self.busy -= 1
+            if not self.busy:
+                self.idle.set()
+            self.lane.working -= not backfill
+        return True
+
+    def fail(self, error: BaseException) -> None:
+        """Stop the process because of this; the first reason counts."""
+        if self.failure is None:
+            self.failure = error
+        self.failed.set()
+
+    async def run(self, batch: Sequence[Record], handle: Handle) -> None:
+        """Handle a batch and publish what comes of it. GaveUp, TooManyRejections, or a bug's own error."""
+        records = await self.patience.persist(lambda: self._handled(batch, handle), "postgres")
+        records = without_giants(records, stage=self.stage, at=self.clock())
+        rejections = [record for record in records if record.topic == Rejection.topic]
+        self.window.add(len(batch), len(rejections))
+        for record in rejections:
+            log.info("rejected", key=record.key, **_told(record))
+        await self.patience.persist(lambda: publish(self.producer, records, self.settings.partitions), "kafka")
+        log.info(
+            "batch",
+            topic=batch[0].origin.topic,
+            read=len(batch),
+            published=len(records) - len(rejections),
+            rejected=len(rejections),
+            **some_traces(record.headers.get(HEADER_TRACE, "") for record in batch),
+        )
+
+    async def _handled(self, batch: Sequence[Record], handle: Handle) -> list[Outgoing]:
+        try:
+            return await handle(batch)
+        except DBAPIError as error:
+            state = sqlstate(error)
+            if len(batch) > 1 and (state.startswith(BAD_VALUE_CLASS) or state == OUT_OF_LOCKS):
+                half = len(batch) // 2
+                return [*await self._handled(batch[:half], handle), *await self._handled(batch[half:], handle)]
+            if state.startswith(BAD_VALUE_CLASS):
+                why = f"PostgreSQL cannot hold a value of this message: {error.orig}"
+                return [batch[0].rejected(Reason.BAD_VALUE, why, stage=self.stage, at=self.clock())]
+            raise
+
+
+def _record(message: Any) -> Record:
+    return record_of(
+        message.topic, message.partition, message.offset, message.key, message.value, message.headers or ()
+    )
+
+
+def _told(record: Outgoing) -> dict[str, str]:
+    names = {"trace": HEADER_TRACE, "reason": ERROR_HEADERS["exception"], "text": ERROR_HEADERS["text"]}
+    return {short: record.headers[name] for short, name in names.items() if name in record.headers}

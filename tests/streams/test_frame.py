@@ -1,0 +1,202 @@
+"""What the frame of a stage does with bad data, a bad world and bugs; no broker."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+import orjson
+import pytest
+from aiokafka.errors import KafkaConnectionError, MessageSizeTooLargeError, NotLeaderForPartitionError
+from psycopg import errors as pg
+from sqlalchemy.exc import DBAPIError, OperationalError, ProgrammingError
+
+from deploy.settings import Settings, load
+from schemas.outgoing import Origin, Outgoing
+from schemas.raw import RawEvent
+from schemas.rejection import ERROR_HEADERS, Rejection
+from streams import retry
+from streams import stage as frames
+from streams.normalise import normalise_batch
+from streams.record import Record
+from streams.retry import GaveUp, engine_at_fault
+from streams.stage import Frame, RejectionWindow, TooManyRejections
+from tests.streams.support import NOON, clock, raw
+
+
+def settings(**changed: Any) -> Settings:
+    return load({"kafka_url": "localhost:1", "postgres_url": "postgresql://u:p@localhost:1/db", **changed})
+
+
+def record(value: bytes | None, offset: int = 0, key: str = "s:1") -> Record:
+    return Record(Origin(RawEvent.topic, 2, offset), key, value, {"trace": "a" * 32})
+
+
+def database_error(kind: type[Exception], state: str, wrapped: type[DBAPIError] = DBAPIError) -> DBAPIError:
+    original = kind("told by the server")
+    original.sqlstate = state  # type: ignore[attr-defined]
+    return wrapped("select", {}, original)
+
+
+@pytest.fixture
+def published(monkeypatch: pytest.MonkeyPatch) -> list[Outgoing]:
+    sent: list[Outgoing] = []
+
+    async def publish(_: object, records: Sequence[Outgoing], __: int) -> int:
+        sent.extend(records)
+        return len(records)
+
+    monkeypatch.setattr(frames, "publish", publish)
+    return sent
+
+
+def frame(**changed: Any) -> Frame:
+    return Frame(settings(**changed), "normalise", None, clock)  # type: ignore[arg-type]
+
+
+BAD = {
+    "not_json": b"\xff\xfe no json",
+    "missing_field": b'{"source": "s"}',
+    "wrong_type": orjson.dumps(orjson.loads(raw("s", "1", "Low", "2019-06-01").to_bytes()) | {"fields": "none"}),
+    "bad_date": raw("s", "1", "Low", "2019-02-31").to_bytes(),
+}
+
+
+def test_each_bad_message_is_one_rejection_and_its_neighbours_go_on() -> None:
+    good = [record(raw("s", str(n), "Low", "2019-06-01").to_bytes(), n) for n in range(3)]
+    bad = [record(body, 10 + n) for n, body in enumerate(BAD.values())]
+    mixed = [good[0], bad[0], bad[1], good[1], bad[2], bad[3], good[2]]
+    out = normalise_batch(mixed, RawEvent, NOON)
+    rejections = [Rejection.from_bytes(one.value) for one in out if one.topic == Rejection.topic]
+    assert sum(one.topic == "gigz.listing.v1" for one in out) == 3
+    assert {one.reason.value for one in rejections} == set(BAD)
+    assert {one.origin_offset: one.original_bytes for one in rejections} == {r.origin.offset: r.value for r in bad}
+    told = next(one for one in out if one.topic == Rejection.topic)
+    assert told.headers[ERROR_HEADERS["partition"]] == "2" and told.headers["trace"] == "a" * 32
+
+
+def test_what_follows_carries_the_trace_and_the_origin() -> None:
+    (one,) = normalise_batch([record(raw("s", "1", "Low", "2019-06-01").to_bytes(), 7)], RawEvent, NOON)
+    assert one.headers["trace"] == "a" * 32 and one.headers["origin"] == f"{RawEvent.topic}:2:7"
+    assert one.headers["stage"] == "normalise"
+    unsigned = Record(Origin(RawEvent.topic, 0, 1), "s:1", raw("s", "1", "Low", "2019-06-01").to_bytes())
+    (one,) = normalise_batch([unsigned], RawEvent, NOON)
+    assert len(one.headers["trace"]) == 32
+
+
+@pytest.mark.parametrize(
+    ("error", "engine"),
+    [
+        (KafkaConnectionError(), "kafka"),
+        (NotLeaderForPartitionError(), "kafka"),
+        (MessageSizeTooLargeError(), None),
+        (database_error(pg.DeadlockDetected, "40P01"), "postgres"),
+        (database_error(pg.SerializationFailure, "40001"), "postgres"),
+        (database_error(pg.AdminShutdown, "57P01"), "postgres"),
+        (database_error(pg.DiskFull, "53100"), "postgres"),
+        (database_error(pg.OperationalError, "", OperationalError), "postgres"),
+        (database_error(pg.UndefinedTable, "42P01", ProgrammingError), None),
+        (database_error(pg.NotNullViolation, "23502"), None),
+        (ValueError("ours"), None),
+    ],
+)
+def test_a_bad_world_is_told_from_bad_data_and_from_bugs(error: Exception, engine: str | None) -> None:
+    assert engine_at_fault(error) == engine
+
+
+async def test_a_bad_world_is_retried_in_place(published: list[Outgoing], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(retry, "FIRST_PAUSE_S", 0.001)
+    calls = 0
+
+    async def handle(batch: Sequence[Record]) -> list[Outgoing]:
+        nonlocal calls
+        calls += 1
+        if calls < 4:
+            raise database_error(pg.DeadlockDetected, "40P01")
+        return [Outgoing("gigz.listing.v1", "k", "k", b"1", {})]
+
+    await frame().run([record(b"x")], handle)
+    assert calls == 4 and len(published) == 1
+
+
+async def test_a_world_that_stays_bad_ends_with_setting_and_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(retry, "FIRST_PAUSE_S", 0.01)
+
+    async def handle(batch: Sequence[Record]) -> list[Outgoing]:
+        raise database_error(pg.AdminShutdown, "57P01")
+
+    with pytest.raises(GaveUp, match=r"GIGZ_POSTGRES_URL.*Remedy.*offset has not moved"):
+        await frame(retry_deadline_s=0.2).run([record(b"x")], handle)
+
+
+async def test_a_store_that_never_answers_ends_the_same_way() -> None:
+    async def handle(batch: Sequence[Record]) -> list[Outgoing]:
+        await asyncio.sleep(60)
+        return []
+
+    with pytest.raises(GaveUp, match="GIGZ_POSTGRES_URL"):
+        await frame(retry_deadline_s=0.1).run([record(b"x")], handle)
+
+
+async def test_a_bug_is_not_retried() -> None:
+    calls = 0
+
+    async def handle(batch: Sequence[Record]) -> list[Outgoing]:
+        nonlocal calls
+        calls += 1
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        await frame().run([record(b"x")], handle)
+    assert calls == 1
+
+
+async def test_a_value_that_no_column_takes_is_found_and_rejected_alone(published: list[Outgoing]) -> None:
+    stored: list[int] = []
+
+    async def handle(batch: Sequence[Record]) -> list[Outgoing]:
+        if any(one.value == b"poison" for one in batch):
+            raise database_error(pg.UntranslatableCharacter, "22P05")
+        stored.extend(one.origin.offset for one in batch)
+        return []
+
+    batch = [record(b"poison" if n == 5 else b"fine", n) for n in range(12)]
+    await frame().run(batch, handle)
+    assert stored == [n for n in range(12) if n != 5]
+    (rejection,) = [Rejection.from_bytes(one.value) for one in published]
+    assert (rejection.origin_offset, rejection.reason) == (5, "bad_value")
+
+
+async def test_a_message_too_large_for_its_topic_is_rejected_without_its_body(published: list[Outgoing]) -> None:
+    async def handle(batch: Sequence[Record]) -> list[Outgoing]:
+        return [Outgoing("gigz.listing.v1", "k", "k", b"x" * 5_000_000, {"trace": "t"})]
+
+    await frame().run([record(b"x")], handle)
+    rejection = Rejection.from_bytes(published[0].value)
+    assert rejection.reason == "too_large" and rejection.original is None and rejection.original_size == 5_000_000
+
+
+def test_only_a_full_window_halts() -> None:
+    window = RejectionWindow(size=100, limit=0.5)
+    for _ in range(9):
+        window.add(10, 10)
+    with pytest.raises(TooManyRejections, match="GIGZ_REJECTION_SHARE_LIMIT"):
+        window.add(10, 10)
+
+
+def test_the_window_moves_on() -> None:
+    window = RejectionWindow(size=100, limit=0.5)
+    window.add(60, 60)
+    for _ in range(9):
+        window.add(60, 0)
+    window.add(60, 40)
+    with pytest.raises(TooManyRejections):
+        window.add(60, 40)
+
+
+async def test_a_halted_batch_publishes_nothing(published: list[Outgoing]) -> None:
+    async def handle(batch: Sequence[Record]) -> list[Outgoing]:
+        return normalise_batch(batch, RawEvent, NOON)
+
+    with pytest.raises(TooManyRejections):
+        await frame(rejection_window=20).run([record(b"no", n) for n in range(20)], handle)
+    assert published == []
