@@ -1,0 +1,1 @@
+"""Kafka -> ClickHouse, Postgres, Meilisearch: plain consumers that commit after the write."""
