@@ -1,0 +1,1 @@
+"""Litestar application: decisions, imports, search, live updates, pages."""

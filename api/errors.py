@@ -1,0 +1,223 @@
+"""Every answer that is not a success: one envelope, one code for each kind.
+
+ApiError
+    InvalidError             400 VALIDATION_ERROR     names the field and what would be right
+    UnauthorizedError        401 UNAUTHORIZED         no token, or one that was not given out by us
+      TokenExpiredError      401 TOKEN_EXPIRED
+    ForbiddenError           403 FORBIDDEN
+    NotFoundError            404 <THING>_NOT_FOUND    also somebody else's thing: its existence is not told
+    ConflictError            409 CONFLICT             details are the current state
+    RateLimitedError         429 RATE_LIMITED         with Retry-After
+    UnavailableError         503 UNAVAILABLE          something that we lean on does not answer
+Routing adds ROUTE_NOT_FOUND (404) and METHOD_NOT_ALLOWED (405, with Allow); whatever else happens is INTERNAL_ERROR
+(500), told in the log only.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import structlog
+from litestar import Request, Response
+from litestar.datastructures import State
+from litestar.exceptions import HTTPException, SerializationException
+from litestar.openapi.datastructures import ResponseSpec
+from litestar.response import Template
+from litestar.types import ExceptionHandlersMap
+from pydantic import BaseModel
+from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+
+log = structlog.get_logger()
+
+AnyRequest = Request[Any, Any, State]
+PAGES = ("/inbox", "/open")
+"""Paths where a person reads the answer."""
+
+
+MOST_BODY_MB = 2
+"""Two hundred entries with long notes; more is an import."""
+
+
+class Detail(BaseModel):
+    """One field and what is to be said of it."""
+
+    field: str
+    message: str
+
+
+class Problem(BaseModel):
+    """What went wrong."""
+
+    code: str
+    message: str
+    details: list[Detail] = []
+
+
+class ErrorAnswer(BaseModel):
+    """The envelope of every error."""
+
+    error: Problem
+
+
+def told(*statuses: int) -> dict[int, ResponseSpec]:
+    """The error answers of a route, for its OpenAPI entry."""
+    return {status: ResponseSpec(ErrorAnswer, description=_MEANING[status]) for status in (*statuses, 401, 429, 500)}
+
+
+_MISSING = re.compile(r"^Missing required \w+ parameter '([^']+)'")
+_MEANING = {
+    400: "VALIDATION_ERROR",
+    401: "UNAUTHORIZED or TOKEN_EXPIRED",
+    404: "<THING>_NOT_FOUND",
+    409: "CONFLICT, with the current state",
+    429: "RATE_LIMITED, with Retry-After",
+    500: "INTERNAL_ERROR",
+    503: "UNAVAILABLE",
+}
+
+
+class ApiError(Exception):
+    """An answer that is not a success."""
+
+    status = 500
+    code = "INTERNAL_ERROR"
+
+    def __init__(
+        self, message: str, details: Iterable[Detail] = (), headers: Mapping[str, str] | None = None, code: str = ""
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.details = tuple(details)
+        self.headers = dict(headers or {})
+        self.code = code or type(self).code
+
+
+class InvalidError(ApiError):
+    """The request is not what it should be."""
+
+    status = 400
+    code = "VALIDATION_ERROR"
+
+
+class UnauthorizedError(ApiError):
+    """Nobody is signed in."""
+
+    status = 401
+    code = "UNAUTHORIZED"
+
+
+class TokenExpiredError(UnauthorizedError):
+    """Somebody was."""
+
+    code = "TOKEN_EXPIRED"
+
+
+class ForbiddenError(ApiError):
+    """Signed in, but not for this."""
+
+    status = 403
+    code = "FORBIDDEN"
+
+
+class NotFoundError(ApiError):
+    """There is none, or it is not the caller's."""
+
+    status = 404
+
+    def __init__(self, thing: str, message: str) -> None:
+        super().__init__(message, code=f"{thing.upper()}_NOT_FOUND")
+
+
+class ConflictError(ApiError):
+    """Decided otherwise before."""
+
+    status = 409
+    code = "CONFLICT"
+
+
+class RateLimitedError(ApiError):
+    """Too many requests of one kind from one caller."""
+
+    status = 429
+    code = "RATE_LIMITED"
+
+    def __init__(self, seconds: int) -> None:
+        super().__init__(f"Too many requests; try again in {seconds} s.", headers={"Retry-After": str(seconds)})
+
+
+class UnavailableError(ApiError):
+    """Try again later."""
+
+    status = 503
+    code = "UNAVAILABLE"
+
+
+def handlers() -> ExceptionHandlersMap:
+    """Exception -> answer, for the whole application."""
+    return {
+        ApiError: _answer,
+        HTTPException: lambda request, error: _answer(request, _of_framework(request, error)),
+        # The pool or PostgreSQL itself: a bad world, which passes; not a bug of ours.
+        OperationalError: _away,
+        InterfaceError: _away,
+        PoolTimeoutError: _away,
+        Exception: _bug,
+    }
+
+
+def _answer(request: AnyRequest, error: ApiError) -> Response[Any]:
+    if request.url.path.startswith(PAGES):
+        return Template("problem.html", context={"error": error}, status_code=error.status, headers=error.headers)
+    problem = Problem(code=error.code, message=error.message, details=list(error.details))
+    return Response(ErrorAnswer(error=problem), status_code=error.status, headers=error.headers)
+
+
+def _away(request: AnyRequest, error: Exception) -> Response[Any]:
+    log.error("postgres_away", error=type(error).__name__, why=str(getattr(error, "orig", error))[:300])
+    return _answer(request, UnavailableError("The database does not answer. Try again in a moment."))
+
+
+def _bug(request: AnyRequest, error: Exception) -> Response[Any]:
+    log.error("internal_error", path=request.scope.get("path_template", ""), exc_info=error)
+    return _answer(request, ApiError("Something went wrong on our side. The X-Request-Id of this answer finds it."))
+
+
+def _of_framework(request: AnyRequest, error: HTTPException) -> ApiError:
+    """Litestar's own exceptions in our words; none of its texts that repeat internals."""
+    status = error.status_code
+    if status == 404:
+        return NotFoundError("route", f"There is nothing at {request.url.path}.")
+    if status == 405:
+        refused = ApiError(f"{request.method} is not possible here.", headers=error.headers, code="METHOD_NOT_ALLOWED")
+        refused.status = 405
+        return refused
+    if status == 413:
+        return InvalidError("The body is too large.", [Detail(field="body", message=f"at most {MOST_BODY_MB} MB")])
+    if 400 <= status < 500:
+        return InvalidError("The request is not valid.", _details(request, error))
+    log.error("internal_error", path=request.scope.get("path_template", ""), exc_info=error)
+    return ApiError("Something went wrong on our side. The X-Request-Id of this answer finds it.")
+
+
+def _details(request: AnyRequest, error: HTTPException) -> list[Detail]:
+    if isinstance(error.extra, list):
+        return [
+            Detail(
+                field=_sent_name(request, one.get("key", "body")),
+                message=one.get("message", "").removeprefix("Value error, "),
+            )
+            for one in error.extra
+        ]
+    missing = _MISSING.search(error.detail)
+    if missing:
+        return [Detail(field=missing[1], message="is required")]
+    if isinstance(error.__cause__, SerializationException):
+        return [Detail(field="body", message=f"is not JSON: {error.detail}")]
+    return [Detail(field="request", message=error.detail)]
+
+
+def _sent_name(request: AnyRequest, key: str) -> str:
+    """A parameter's name as the caller sends it; fields of a body have theirs already."""
+    parameter = request.route_handler.parsed_fn_signature.parameters.get(key)
+    return getattr(parameter and parameter.kwarg_definition, "name", None) or key

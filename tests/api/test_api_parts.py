@@ -1,0 +1,77 @@
+"""The small parts of the API, each by itself."""
+
+from datetime import UTC, datetime
+
+import pytest
+
+from api.answers import cursor_of, place_of
+from api.edge import trace_of
+from api.errors import InvalidError
+from api.limits import A_MINUTE, Limits
+from api.metrics import Counters, Histograms
+from api.pages import night, percent, sources
+from schemas.concert import Member
+from schemas.ids import listing_id
+
+START = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
+
+
+@pytest.mark.parametrize("place", [[0.1 + 0.2, "entry/1"], [1.0, "Ünïcode ' \\ \n"], [0.0, ""]])
+def test_a_cursor_leads_back_to_its_exact_place(place: list[object]) -> None:
+    assert place_of(cursor_of(place), float, str) == place
+
+
+@pytest.mark.parametrize("cursor", ["", "abc", "Ünïcode", "bnVsbA", cursor_of(["a", "b"]), cursor_of([1.0]), "=" * 9])
+def test_a_foreign_cursor_is_refused_by_name(cursor: str) -> None:
+    with pytest.raises(InvalidError) as refused:
+        place_of(cursor, float, str)
+    assert [detail.field for detail in refused.value.details] == ["cursor"]
+
+
+def test_the_callers_trace_id_is_kept_and_anything_else_gets_a_new_one() -> None:
+    mine = "0af7651916cd43dd8448eb211c80319c"
+    assert trace_of([(b"x-request-id", b"0AF76519-16CD-43DD-8448-EB211C80319C")]) == mine
+    assert trace_of([(b"traceparent", f"00-{mine}-b7ad6b7169203331-01".encode())]) == mine
+    made = trace_of([(b"x-request-id", b"<script>")])
+    assert len(made) == 32 and made != trace_of([])
+
+
+def test_a_caller_is_limited_by_kind_and_may_go_on_in_the_next_minute() -> None:
+    limits = Limits()
+    assert [limits.take("search", "a", START) for _ in range(A_MINUTE["search"])] == [0] * A_MINUTE["search"]
+    assert limits.take("search", "a", START.replace(second=48)) == 12
+    assert limits.take("search", "b", START) == limits.take("user", "a", START) == 0
+    assert limits.take("search", "a", START.replace(minute=1)) == 0
+
+
+def test_histograms_are_cumulative_and_labels_are_escaped() -> None:
+    seconds = Histograms("s", "Time.", (0.1, 1.0))
+    for value in (0.05, 0.1, 0.5, 7.0):
+        seconds.add(value, path='/"x"\n')
+    lines = list(seconds.lines())
+    assert [line.rpartition(" ")[2] for line in lines[2:]] == ["2", "3", "4", "7.65", "4"]
+    assert lines[2] == r's_bucket{path="/\"x\"\n",le="0.1"} 2'
+
+
+def test_counters_count_each_set_of_labels() -> None:
+    requests = Counters("n", "Requests.")
+    requests.add(status="200")
+    requests.add(status="200")
+    requests.add(status="404")
+    assert list(requests.lines())[2:] == ['n{status="200"} 2', 'n{status="404"} 1']
+
+
+def test_nights_are_read_with_their_weekday() -> None:
+    assert night(START.date()) == "Sunday, 1 March 2026"
+
+
+def test_nothing_is_called_entirely_certain() -> None:
+    assert [percent(one) for one in (0.9999, 1.0, 0.5)] == ["99.9 %", "99.9 %", "50.0 %"]
+
+
+def test_only_web_addresses_become_links() -> None:
+    def member(url: str | None) -> Member:
+        return Member(listing_id=listing_id("s", str(url)), source="s", source_id="1", version=1, act="a", url=url)
+
+    members = tuple(map(member, ["https://a.example/", "javascript:alert(1)", "data:text/html,x", None]))
+    assert sources(members) == [("s", "https://a.example/"), ("s", None)]
