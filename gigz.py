@@ -44,7 +44,9 @@ def _settings() -> Settings:
 
 
 @app.command()
-def up() -> None:
+def up(
+    workers: Annotated[bool, typer.Option("--workers", help="The stages and the API as well, one of each.")] = False,
+) -> None:
     """Start the local stack: Kafka, PostgreSQL, ClickHouse and Meilisearch on loopback."""
     from deploy.local import stack
 
@@ -52,6 +54,13 @@ def up() -> None:
         running = stack.up(_settings(), lambda engine, what: status.update(f"{engine}: {what}"))
     for process in running.processes:
         print(f"{process.name:12} {settings_module.shown(process.address)}")
+    if workers:
+        from deploy.local.demo.run import Steps, start_all
+        from deploy.topics import apply_topics
+
+        asyncio.run(apply_topics(_settings()))
+        _migrate(_settings())
+        print(f"{'api':12} {asyncio.run(start_all(_settings(), Steps(err)))}")
 
 
 @app.command()
@@ -69,7 +78,7 @@ def down() -> None:
 @app.command()
 def status(as_json: AsJson = False) -> None:
     """What runs, where, since when, and how many messages wait before each stage."""
-    from deploy.flow import gauge
+    from deploy.flow import WORKER_OF, gauge
     from deploy.local import stack
 
     async def lag() -> dict[str, int] | None:
@@ -99,18 +108,24 @@ def status(as_json: AsJson = False) -> None:
         ]
         print(json.dumps({"processes": rows, "lag": waiting}))
         return
-    table = Table("process", "state", "address", "pid", "since", "memory", "lag")
+    table = Table("process", "state", "address", "pid", "since", "memory", "lag", box=None, pad_edge=False)
+    today = datetime.now().astimezone().date()
     for p in processes:
         own = (waiting or {}).get(p.name.rpartition("-")[0])
+        since = p.since.astimezone() if p.since else None
         table.add_row(
             p.name,
             f"[{'green' if p.state == 'running' else 'yellow'}]{p.state}[/]",
-            p.address,
+            p.address.rpartition("://")[2].removesuffix("/default"),
             str(p.pid or ""),
-            p.since.astimezone().strftime("%Y-%m-%d %H:%M:%S") if p.since else "",
+            "" if since is None else since.strftime("%H:%M:%S" if since.date() == today else "%Y-%m-%d %H:%M"),
             f"{p.memory_bytes / 1e6:,.0f} MB" if p.memory_bytes else "",
             "" if own is None else f"{own:,}",
         )
+    running = {p.name.rpartition("-")[0] for p in processes}
+    for stage, left in (waiting or {}).items():
+        if WORKER_OF.get(stage, stage) not in running:
+            table.add_row(stage, "[yellow]stopped[/]", "", "", "", "", f"{left:,}")
     Console().print(table)
 
 
@@ -150,7 +165,7 @@ def demo(
     if not once:
         console.print(f"\n[bold]Your inbox:[/] {outcome.inbox}", soft_wrap=True)
         console.print(
-            "[dim]The link signs you in for 15 minutes; `gigz open USER` makes a new one. Stop all: `make down`.[/]"
+            "[dim]The link signs you in for a day; `gigz open USER` makes a new one. `make down` stops everything.[/]"
         )
     if as_json:
         print(json.dumps(outcome.as_json()))
@@ -261,13 +276,14 @@ def api(port: Annotated[int | None, typer.Option(help="Instead of GIGZ_API_PORT;
 
     settings = _settings() if port is None else _settings().model_copy(update={"api_port": port})
     configure(settings.log_level, settings.log_format, "api")
-    run_api(settings, on_bound=lambda address: print(address, flush=True))
+    run_api(settings, on_listening=lambda address: print(address, flush=True))
 
 
 @app.command()
 def crawl(
     spider: Annotated[str, typer.Argument(help="Its name; `gigz spiders` lists them.")],
-    start_url: Annotated[str | None, typer.Option(help="Start here instead of at the source's own address.")] = None,
+    start_url: Annotated[str | None, typer.Option(help="Where the crawl begins.")] = None,
+    source: Annotated[str, typer.Option(help="Name of the catalogue, where it is not the spider's own.")] = "",
     as_json: AsJson = False,
 ) -> None:
     """Run one spider once and deliver what it finds to Kafka."""
@@ -276,22 +292,20 @@ def crawl(
 
     settings = _settings()
     configure(settings.log_level, settings.log_format, "spiders")
-    report = run_crawl(settings, spider, start_url)
-    if as_json:
-        print(json.dumps(report.as_json()))
-    else:
-        print(report)
+    report = run_crawl(settings, spider, start_url, source=source)
+    told = report.as_json()
+    print(json.dumps(told) if as_json else "\n".join(f"{name:12} {value}" for name, value in told.items()))
     sys.exit(0 if report.ok else 1)
 
 
 @app.command()
 def spiders() -> None:
     """The spiders: source, topic, format, politeness, licence."""
-    from spiders.crawl import SPIDERS
+    from spiders.sources import SPIDERS
 
     table = Table("spider", "topic", "format", "politeness", "licence")
     for spider in SPIDERS:
-        table.add_row(spider.name, spider.topic, spider.format, spider.politeness, spider.licence)
+        table.add_row(spider.name, spider.message.topic, spider.format, spider.politeness, spider.licence)
     Console().print(table)
 
 
@@ -402,12 +416,13 @@ def resolve(files: Files, kind: Kind = "event") -> None:
 def match(
     history: Annotated[list[Path], typer.Option(help="Entry rows.")],
     concerts: Annotated[list[Path], typer.Option(help="Concert rows, or listing rows, which are resolved first.")],
+    kind: Kind = "event",
 ) -> None:
     """Entry rows and concerts -> suggestion rows, in the order of the entries."""
     from matchers.files import match_entries, read_concerts
     from schemas.rows import suggestion_row
 
-    known, refused = read_concerts(_rows(concerts), _raw_class("setlist"))
+    known, refused = read_concerts(_rows(concerts), _raw_class(kind))
     for found, refusal in match_entries(_rows(history), known):
         _write(found if isinstance(found, dict) else suggestion_row(found))
         if refusal is not None:
@@ -428,13 +443,16 @@ def evaluate(
     from schemas.suggestion import Suggestions
 
     if kind == "history":
-        known, refused = read_concerts(_rows(files[1:]), _raw_class("setlist"))
-        found = [one for one, _ in match_entries(_rows(files[:1]), known)]
-        rows = [orjson.loads(line) for _, line in _rows(files[:1])]
-        told = figures.evaluate_history(rows, [one for one in found if isinstance(one, Suggestions)])
+        lines = list(_rows(files[:1]))
+        known, refused = read_concerts(_rows(files[1:]), _raw_class("event"))
+        found = list(match_entries(lines, known))
+        refused += [refusal for _, refusal in found if refusal is not None]
+        sets = [one for one, _ in found if isinstance(one, Suggestions)]
+        told = figures.evaluate_history(_objects(lines, ("user", "entry_id")), sets)
     elif kind == "resolve":
-        known, refused = read_concerts(_rows(files), _raw_class("event"))
-        told = figures.evaluate_resolve([orjson.loads(line) for _, line in _rows(files)], known)
+        lines = list(_rows(files))
+        known, refused = read_concerts(lines, _raw_class("event"))
+        told = figures.evaluate_resolve(_objects(lines, ("source", "source_id")), known)
     elif kind == "mb20k":
         refused = []
         told = figures.evaluate_mb20k([row for file in files for row in _csv(file)])
@@ -444,9 +462,23 @@ def evaluate(
     _tell_refusals(refused, None)
 
 
+def _objects(lines: Sequence[tuple[str, bytes]], needed: Sequence[str]) -> list[dict[str, Any]]:
+    """The rows that have what figures are counted by; `read_concerts` and `match_entries` tell of the others."""
+    rows = []
+    for _, line in lines:
+        try:
+            row = orjson.loads(line)
+        except orjson.JSONDecodeError:
+            continue
+        if isinstance(row, dict) and all(row.get(name) is not None for name in needed):
+            rows.append(row | {name: str(row[name]) for name in needed})
+    return rows
+
+
 def _csv(file: Path) -> list[dict[str, str]]:
-    with file.open(encoding="utf-8", newline="") as lines:
-        return list(csv.DictReader(lines))
+    from deploy.feed import read_lines
+
+    return list(csv.DictReader(line.decode("utf-8", "replace") + "\n" for line in read_lines(file)))
 
 
 def _tell_refusals(refused: "Sequence[Refusal]", path: Path | None) -> None:

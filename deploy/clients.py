@@ -5,19 +5,15 @@ Errors
 """
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-import clickhouse_connect
-import meilisearch
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
-from clickhouse_connect.driver.asyncclient import AsyncClient
-from clickhouse_connect.driver.client import Client
-from clickhouse_connect.driver.exceptions import Error as ClickHouseError
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
@@ -25,6 +21,12 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from deploy.settings import PREFIX, Settings, SettingsError
 from schemas.outgoing import Outgoing
 
+if TYPE_CHECKING:
+    import meilisearch
+    from clickhouse_connect.driver.asyncclient import AsyncClient
+    from clickhouse_connect.driver.client import Client
+
+# The stores' clients are imported where they are used: a stage that needs none starts half a second sooner.
 CONNECT_S = 10
 
 
@@ -54,12 +56,19 @@ async def kafka_producer(settings: Settings, client_id: str) -> AsyncIterator[AI
     try:
         await asyncio.wait_for(producer.start(), CONNECT_S)
     except (KafkaError, TimeoutError, OSError) as error:
-        await producer.stop()
+        await _stop(producer)
         raise unusable("kafka", settings, str(error) or "does not answer") from error
     try:
         yield producer
     finally:
-        await producer.stop()
+        await _stop(producer)
+
+
+async def _stop(producer: AIOKafkaProducer) -> None:
+    # An idempotent producer retries for ever, and its stop waits for that: with the broker away it would never end.
+    # What was awaited is acknowledged; what was not was never promised.
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(producer.stop(), CONNECT_S)
 
 
 @asynccontextmanager
@@ -142,12 +151,14 @@ def postgres_engine(settings: Settings, pool_size: int | None = None, name: str 
 
 
 async def check_postgres(engine: AsyncEngine, settings: Settings) -> None:
-    """SettingsError, naming the setting, when PostgreSQL does not answer."""
+    """SettingsError, naming the setting, when PostgreSQL does not answer or has not our tables."""
     try:
         async with engine.connect() as connection:
-            await connection.execute(text("select 1"))
+            there = await connection.scalar(text("select to_regclass('state.outbox')"))
     except (SQLAlchemyError, OSError) as error:
         raise unusable("postgres", settings, str(getattr(error, "orig", error))) from error
+    if there is None:
+        raise unusable("postgres", settings, "does not have the tables; if the address is right: `gigz migrate`")
 
 
 def _clickhouse_options(settings: Settings) -> dict[str, Any]:
@@ -167,24 +178,32 @@ def _clickhouse_options(settings: Settings) -> dict[str, Any]:
     }
 
 
-def clickhouse(settings: Settings) -> Client:
+def clickhouse(settings: Settings) -> "Client":
     """A client. SettingsError when nobody answers."""
+    import clickhouse_connect
+    from clickhouse_connect.driver.exceptions import Error as ClickHouseError
+
     try:
         return clickhouse_connect.get_client(**_clickhouse_options(settings))
     except (ClickHouseError, OSError) as error:
         raise unusable("clickhouse", settings, str(error)) from error
 
 
-async def clickhouse_async(settings: Settings) -> AsyncClient:
+async def clickhouse_async(settings: Settings) -> "AsyncClient":
     """The same for asyncio; close it after use."""
+    import clickhouse_connect
+    from clickhouse_connect.driver.exceptions import Error as ClickHouseError
+
     try:
         return await clickhouse_connect.get_async_client(**_clickhouse_options(settings))
     except (ClickHouseError, OSError) as error:
         raise unusable("clickhouse", settings, str(error)) from error
 
 
-def meilisearch_client(settings: Settings) -> meilisearch.Client:
+def meilisearch_client(settings: Settings) -> "meilisearch.Client":
     """A client. SettingsError when nobody answers."""
+    import meilisearch
+
     url = settings.engine_url("meilisearch")
     if urlsplit(url).scheme not in {"http", "https"}:
         raise unusable("meilisearch", settings, "is not http(s)://host:port")

@@ -7,6 +7,7 @@ reason; a line that no topic takes becomes a rejection at once.
 import gzip
 import hashlib
 import sys
+import zlib
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -18,9 +19,8 @@ from deploy.clients import kafka_producer, publish
 from deploy.settings import Settings
 from schemas.history import BackfilledEntry, Entry
 from schemas.message import HEADER_STAGE, HEADER_TRACE, Message, MessageError, new_trace
-from schemas.outgoing import Origin, Outgoing, outgoing, reject
+from schemas.outgoing import Outgoing, fitting, outgoing
 from schemas.raw import RawArtist, RawEvent, RawMessage, RawSetlist, RawVenue
-from schemas.rejection import Reason
 from schemas.rows import entry_from_row, raw_from_row
 
 STAGE = "feed"
@@ -90,19 +90,7 @@ def to_record(line: bytes, message: type[Message], at: datetime) -> tuple[Outgoi
         key = hashlib.sha256(line).hexdigest()
         headers = {HEADER_TRACE: trace, HEADER_STAGE: STAGE}
         record, good = Outgoing(message.topic, key, key, line, headers), False
-    if record.too_large:
-        refusal = reject(
-            Reason.TOO_LARGE,
-            f"{record.size} bytes are more than {message.topic} takes; send less of the payload",
-            origin=Origin(message.topic, -1, -1),
-            original=record.value,
-            stage=STAGE,
-            at=at,
-            trace=trace,
-            key=record.key,
-        )
-        return refusal, good
-    return record, good
+    return fitting(record, stage=STAGE, at=at), good
 
 
 async def _batches(files: Sequence[Path]) -> AsyncIterator[list[bytes]]:
@@ -129,5 +117,5 @@ def read_lines(file: Path) -> Iterator[bytes]:
         raise FileError(f"{file}: there is no such file") from error
     except IsADirectoryError as error:
         raise FileError(f"{file} is a folder. Remedy: name the files in it.") from error
-    except (OSError, EOFError) as error:
+    except (OSError, EOFError, zlib.error) as error:
         raise FileError(f"{file} cannot be read: {error}") from error

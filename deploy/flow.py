@@ -8,7 +8,7 @@ import asyncio
 import hashlib
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -26,10 +26,11 @@ from schemas.rejection import Rejection
 from schemas.tables import OutboxRow, RunRow
 from schemas.topics import TOPICS, read_by
 
-STREAMS = ("normalise", "resolve", "match")
+STREAMS = ("normalise", "resolve", "rematch", "match")
+WORKER_OF = {"rematch": "match"}
 SINKS = ("sink-clickhouse", "sink-postgres", "sink-meilisearch")
 CONSUMERS = (*STREAMS, *SINKS)
-"""Stages that read topics, in the order of the flow; each is the consumer group gigz-<stage>."""
+"""Stages that read topics, in the order of the flow."""
 PUBLISHED = ("gigz.concert.v1", "gigz.suggestion.v1", "gigz.decision.v1", "gigz.wanted.v1")
 
 
@@ -60,8 +61,11 @@ class Lag:
 
 
 def group_of(stage: str) -> str:
-    """The consumer group of a stage."""
-    return f"gigz-{stage}"
+    """The consumer group of a stage: of its worker, where two stages are agents of one."""
+    return f"gigz-{WORKER_OF.get(stage, stage)}"
+
+
+Offsets = Mapping[TopicPartition, int]
 
 
 class Gauge:
@@ -74,26 +78,42 @@ class Gauge:
         self._consumer = consumer
         self._engine = engine
         self._partitions = partitions
+        self._every = [TopicPartition(topic.name, p) for topic in TOPICS for p in range(partitions)]
 
     async def lag(self) -> Lag:
         """Commits first, then ends, then the outbox: what moves meanwhile is seen as waiting, never missed."""
-        every = [TopicPartition(topic.name, p) for topic in TOPICS for p in range(self._partitions)]
-        begins = await self._consumer.beginning_offsets(every)
+        begins = await self._consumer.beginning_offsets(self._every)
         commits = {stage: await self._commits(group_of(stage)) for stage in CONSUMERS}
-        async with self._engine.connect() as connection:
-            outbox = await connection.scalar(select(func.count()).select_from(OutboxRow)) or 0
-        ends = await self._consumer.end_offsets(every)
-        waiting = {}
-        for stage in CONSUMERS:
-            total = 0
-            for topic in read_by(stage):
-                for p in range(self._partitions):
-                    at = TopicPartition(topic.name, p)
-                    commit = commits[stage].get(at)
-                    done = begins[at] if commit is None or commit.offset < 0 else max(commit.offset, begins[at])
-                    total += max(0, ends[at] - done)
-            waiting[stage] = total
+        outbox = await self.outbox()
+        ends = await self._consumer.end_offsets(self._every)
+        waiting = {stage: self._behind(stage, begins, commits[stage], ends) for stage in CONSUMERS}
         return Lag(waiting, outbox, sum(ends.values()))
+
+    async def waiting(self, stage: str) -> int:
+        """Messages that wait before one stage; for the relay, rows in the outbox."""
+        if stage == "relay":
+            return await self.outbox()
+        parts = [at for at in self._every if at.topic in {topic.name for topic in read_by(stage)}]
+        commits = await self._commits(group_of(stage))
+        begins, ends = await self._consumer.beginning_offsets(parts), await self._consumer.end_offsets(parts)
+        return self._behind(stage, begins, commits, ends)
+
+    async def outbox(self) -> int:
+        """Rows that the relay has not published."""
+        async with self._engine.connect() as connection:
+            return await connection.scalar(select(func.count()).select_from(OutboxRow)) or 0
+
+    def _behind(
+        self, stage: str, begins: Offsets, commits: dict[TopicPartition, OffsetAndMetadata], ends: Offsets
+    ) -> int:
+        total = 0
+        for topic in read_by(stage):
+            for p in range(self._partitions):
+                at = TopicPartition(topic.name, p)
+                commit = commits.get(at)
+                done = begins[at] if commit is None or commit.offset < 0 else max(commit.offset, begins[at])
+                total += max(0, ends[at] - done)
+        return total
 
     async def _commits(self, group: str) -> dict[TopicPartition, OffsetAndMetadata]:
         for wait_s in (0.2, 0.5, 1.0, 2.0, 4.0):
@@ -173,11 +193,12 @@ async def flows(settings: Settings) -> list[Flow]:
     async for record in scan(settings, (topic.name for topic in TOPICS)):
         headers = dict(record.headers)
         stage = headers.get(HEADER_STAGE, b"?").decode()
-        parts = (record.topic.encode(), record.key or b"", headers.get(HEADER_ORIGIN, b""), record.value or b"-")
-        digest = hashlib.blake2b(b"\0".join(parts), digest_size=16).digest()
-        if digest in seen:
-            continue
-        seen.add(digest)
+        if HEADER_ORIGIN in headers:  # without one it was sent from outside, each time on purpose
+            parts = (record.topic.encode(), record.key or b"", headers[HEADER_ORIGIN], record.value or b"-")
+            digest = hashlib.blake2b(b"\0".join(parts), digest_size=16).digest()
+            if digest in seen:
+                continue
+            seen.add(digest)
         if record.topic == Rejection.topic:
             rejected[stage] += 1
         else:
@@ -203,7 +224,7 @@ async def flows(settings: Settings) -> list[Flow]:
         rows.append(Flow(stage, into, written, rejected[stage], lag.waiting[stage]))
     relay = Flow("relay", published + lag.outbox, published, 0, lag.outbox)
     api = Flow("api", out["api"], out["api"])
-    return [*rows[:5], api, relay, *rows[5:]]
+    return [*rows[:6], api, relay, *rows[6:]]
 
 
 async def _consumed(settings: Settings, lag: Lag) -> dict[str, int]:

@@ -73,6 +73,7 @@ class Settings(BaseSettings):
     postgres_port: Port = Field(default=15_432, description="Port of the local PostgreSQL; 0: any free one.")
     clickhouse_port: Port = Field(default=18_123, description="Port of the local ClickHouse's HTTP; 0: any free one.")
     meilisearch_port: Port = Field(default=17_700, description="Port of the local Meilisearch; 0: any free one.")
+    demo_site_port: Port = Field(default=18_080, description="Port of the site that the demo crawls; 0: any free one.")
     kafka_heap_mb: int = Field(default=512, ge=256, description="Heap of the local Kafka: 512 held 30,000 messages/s.")
     start_deadline_s: float = Field(
         default=60.0, gt=0, description="How long one engine may take to answer its protocol."

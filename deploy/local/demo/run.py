@@ -7,9 +7,9 @@ Errors
 """
 
 import asyncio
-import socket
 import subprocess
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -18,6 +18,7 @@ from typing import Any
 
 import httpx
 import orjson
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 from sqlalchemy import select
@@ -26,19 +27,23 @@ from deploy.clients import postgres_engine
 from deploy.feed import feed, read_lines
 from deploy.flow import CONSUMERS, Flow, Lag, flows, until_idle, without_lag
 from deploy.local import stack, workers
+from deploy.local.demo.site import API_KEY, CRAWLS
+from deploy.local.ports import Ports
 from deploy.local.processes import Processes
+from deploy.local.room import python_environment
 from deploy.settings import Settings, environment_for
 from deploy.topics import apply_topics
+from schemas.decision import Action
 from schemas.suggestion import Suggestions
-from schemas.tables import SuggestionsRow
+from schemas.tables import DecisionRow, SuggestionsRow
 
 SITE = "demo-site"
 DEMO_USER = "demo"
 SAMPLE_HISTORY = Path(__file__).parent / "sample_history.jsonl"
-CRAWLS = ("venues", "setlistfm", "venuepages")
 CONFIRM_KEY = "gigz-demo-confirms-one"
 """Idempotency key: a second demo confirms the same show, which changes nothing."""
 IDLE_S = 600.0
+REVIVALS = 5
 
 
 class DemoFailed(Exception):
@@ -127,7 +132,14 @@ async def run_demo(settings: Settings, console: Console, rooms: Rooms, source: I
     user = source.users()[0]
     try:
         with step("engines", "Kafka, PostgreSQL, ClickHouse, Meilisearch") as say:
-            await asyncio.to_thread(stack.up, settings, lambda engine, what: say(f"{engine}: {what}"))
+            told: dict[str, str] = {}
+
+            def tell(engine: str, what: str) -> None:
+                told[engine] = what
+                say(" · ".join(f"{name} {text}" for name, text in told.items()))
+
+            await asyncio.to_thread(stack.up, settings, tell)
+            say("Kafka, PostgreSQL, ClickHouse, Meilisearch")
         with step("topics and tables") as say:
             applied = await apply_topics(settings)
             await rooms.migrate(settings)
@@ -147,10 +159,10 @@ async def run_demo(settings: Settings, console: Console, rooms: Rooms, source: I
             with step("confirm one show through the API") as say:
                 say(await confirm_one(base, rooms.token(settings, user)))
             await stream(settings, step, "the decision", names)
-        with step("count") as say:
+        with step("count", "reading topics and stores") as say:
             outcome.stages = await flows(settings)
             outcome.stores = await rooms.count(settings)
-            outcome.confirmed = outcome.stores["postgres"]["decisions"]
+            outcome.confirmed = await confirmed(settings)
             labelled = [row for row in source.rows() if row.get("label") == "match"]
             outcome.first_right, outcome.labelled = rooms.evaluate(labelled, await present_sets(settings))
             say(f"{outcome.first_right} of {outcome.labelled} labelled entries have their concert first")
@@ -172,7 +184,7 @@ class Steps:
 
     @contextmanager
     def __call__(self, name: str, detail: str = "") -> Iterator[Callable[[str], None]]:
-        """`with step("count") as say: say("halfway")`."""
+        """`with step("count", "reading topics and stores") as say: say("halfway")`."""
         began = time.monotonic()
         last = detail
         with self._console.status(f"{name} [dim]{detail}[/]") as status:
@@ -192,9 +204,8 @@ async def start_all(settings: Settings, step: Steps) -> str:
         for name in workers.WORKERS:
             workers.start_worker(settings, name)
         running = Processes(settings.home).find(workers.API)
-        port = (
-            int(running.address.rpartition(":")[2]) if running else settings.api_port or _free_port(settings.api_host)
-        )
+        taken = int(running.address.rpartition(":")[2]) if running else 0
+        port = taken or Ports(settings).take("the API", "api_port")
         base = workers.start_api(settings, port).address
         await _answers(settings, f"{base}/ready", workers.API)
         say(f"{len(workers.WORKERS)} workers and the API at {base}")
@@ -204,22 +215,25 @@ async def start_all(settings: Settings, step: Steps) -> str:
 async def crawl(settings: Settings, step: Steps) -> None:
     """The three spiders over the demo's site, one after the other, each a process of its own."""
     processes = Processes(settings.home)
-    port = _free_port("127.0.0.1")
-    site = f"http://127.0.0.1:{port}"
     processes.stop(SITE)
+    port = Ports(settings).take("the demo's site", "demo_site_port")  # the same each time: addresses are facts, too
+    site = f"http://127.0.0.1:{port}"
     argv = [workers.command()[0], "-m", "deploy.local.demo.site", "--port", str(port)]
-    environment = environment_for(settings) | {"PYTHONPATH": str(Path(workers.command()[1]).parent)}
+    environment = python_environment(environment_for(settings))
     processes.start(SITE, argv, environment=environment, address=site)
     try:
         await _answers(settings, f"{site}/robots.txt", SITE)
-        for spider in CRAWLS:
-            with step(f"crawl {spider}", site) as say:
-                argv = workers.command("crawl", spider, "--start-url", f"{site}{_START[spider]}", "--json")
+        environment["GIGZ_SETLISTFM_API_KEY"] = API_KEY
+        for one in CRAWLS:
+            with step(f"crawl {one.source} with {one.spider}", f"{site}{one.path}") as say:
+                argv = workers.command(
+                    "crawl", one.spider, "--start-url", f"{site}{one.path}", "--source", one.source, "--json"
+                )
                 done = await asyncio.to_thread(
-                    subprocess.run, argv, env=environment_for(settings), capture_output=True, text=True, check=False
+                    subprocess.run, argv, env=environment, capture_output=True, text=True, check=False
                 )
                 if done.returncode != 0:
-                    raise DemoFailed(f"gigz crawl {spider} ended with {done.returncode}:\n{done.stderr[-3_000:]}")
+                    raise DemoFailed(f"gigz crawl {one.spider} ended with {done.returncode}:\n{done.stderr[-3_000:]}")
                 report = orjson.loads(done.stdout.strip().splitlines()[-1])
                 say(f"{report['pages']} pages, {report['scraped']} items, {report['delivered']} delivered")
     finally:
@@ -227,14 +241,20 @@ async def crawl(settings: Settings, step: Steps) -> None:
 
 
 async def stream(settings: Settings, step: Steps, what: str, names: Sequence[str]) -> None:
-    """Wait until nothing waits in any stage; DemoFailed when a worker ends meanwhile."""
+    """Wait until nothing waits in any stage. A worker that ends is started again, as a supervisor would do, REVIVALS
+    times; then WorkerFailed tells its last lines."""
+    revived = Counter[str]()
 
     async def check() -> None:
+        for name in names:
+            if revived[name] < REVIVALS and workers.revive(settings, name):
+                revived[name] += 1
         workers.alive(settings, names)
 
     def tell(lag: Lag) -> None:
         waiting = " · ".join(f"{stage} {lag.waiting[stage]:,}" for stage in CONSUMERS if lag.waiting[stage])
-        say(f"waiting: {waiting or 'nothing'}" + (f" · outbox {lag.outbox:,}" if lag.outbox else ""))
+        again = "".join(f" · {name} started again" for name in revived)
+        say(f"waiting: {waiting or 'nothing'}" + (f" · outbox {lag.outbox:,}" if lag.outbox else "") + again)
 
     with step(f"stream, match and sink {what}") as say:
         await until_idle(settings, deadline_s=IDLE_S, tell=tell, check=check)
@@ -253,6 +273,18 @@ async def confirm_one(base: str, token: str) -> str:
             raise DemoFailed(f"confirming answered {answer.status_code}: {answer.text[:500]}")
     place = first["concert"]["place"]
     return f"{first['concert']['artist']}, {first['concert']['night']}, {place.get('name') or place.get('city')}"
+
+
+async def confirmed(settings: Settings) -> int:
+    """Entries whose last decision confirms a show."""
+    last = select(DecisionRow.action).distinct(DecisionRow.user_id, DecisionRow.entry_id)
+    last = last.order_by(DecisionRow.user_id, DecisionRow.entry_id, DecisionRow.seq.desc())
+    engine = postgres_engine(settings, pool_size=1, name="gigz-demo")
+    try:
+        async with engine.connect() as connection:
+            return (await connection.execute(last)).scalars().all().count(Action.CONFIRMED)
+    finally:
+        await engine.dispose()
 
 
 async def present_sets(settings: Settings) -> list[Suggestions]:
@@ -276,20 +308,25 @@ async def stop_all(settings: Settings, step: Steps) -> None:
 
 def tables(outcome: Outcome) -> tuple[Table, Table]:
     """What went through each stage, and what each store holds."""
-    through = Table("stage", "in", "out", "rejected", title="What went through", title_justify="left")
+    through = Table(
+        "stage",
+        "in",
+        "out",
+        "rejected",
+        box=SIMPLE_HEAD,
+        title="What went through since the first run",
+        title_justify="left",
+    )
     for row in outcome.stages:
         through.add_row(row.stage, f"{row.into:,}", f"{row.out:,}", f"{row.rejected:,}")
     kinds = ("listings", "concerts", "suggestions", "decisions")
-    held = Table("store", *kinds, title="What each store holds", title_justify="left")
+    held = Table("store", *kinds, box=SIMPLE_HEAD, title="What each store holds", title_justify="left")
     for store, counts in outcome.stores.items():
         held.add_row(store, *(f"{counts[kind]:,}" if kind in counts else "" for kind in kinds))
     for table in (through, held):
         for column in table.columns[1:]:
             column.justify = "right"
     return through, held
-
-
-_START = {"venues": "/venues.json", "setlistfm": "/rest/1.0/", "venuepages": "/agenda/"}
 
 
 async def _answers(settings: Settings, url: str, name: str) -> None:
@@ -305,9 +342,3 @@ async def _answers(settings: Settings, url: str, name: str) -> None:
             if time.monotonic() > deadline:
                 raise DemoFailed(f"{name} does not answer at {url}:\n{Processes(settings.home).tail(name)}")
             await asyncio.sleep(0.1)
-
-
-def _free_port(host: str) -> int:
-    with socket.socket() as probe:
-        probe.bind((host, 0))
-        return int(probe.getsockname()[1])
