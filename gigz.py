@@ -86,7 +86,7 @@ def status(as_json: AsJson = False) -> None:
             async with gauge(_settings()) as reading:
                 now = await reading.lag()
         except Exception as error:  # status tells what it can, whatever is down
-            err.print(f"[yellow]lag unknown:[/] {type(error).__name__}: {' '.join(str(error).split())[:300]}")
+            err.print(f"[yellow]lag unknown:[/] {' '.join(str(error).split())[:300]}")
             return None
         return now.waiting | {"relay": now.outbox}
 

@@ -124,12 +124,18 @@ class Gauge:
         return dict(await self._admin.list_consumer_group_offsets(group))
 
 
+class NoTopics(Exception):
+    """The topics were not created yet; asking for their offsets would wait in vain."""
+
+
 @asynccontextmanager
 async def gauge(settings: Settings) -> AsyncIterator[Gauge]:
-    """A gauge on the topics of these settings."""
+    """A gauge on the topics of these settings. NoTopics."""
     engine = postgres_engine(settings, pool_size=1, name="gigz-status")
     try:
         async with kafka_admin(settings) as admin, kafka_consumer(settings, (), None) as consumer:
+            if missing := {topic.name for topic in TOPICS} - set(await admin.list_topics()):
+                raise NoTopics(f"the broker has no topic {min(missing)}. Remedy: `gigz topics apply`.")
             yield Gauge(admin, consumer, engine, settings.partitions)
     finally:
         await engine.dispose()

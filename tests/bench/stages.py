@@ -56,14 +56,14 @@ def _lines(path: Path) -> list[str]:
     return path.read_text(encoding="utf-8").splitlines()
 
 
-async def drain(settings: Settings, stage: str) -> tuple[int, float]:
+async def drain(settings: Settings, stage: str, worker: str = "") -> tuple[int, float]:
     """Start one worker of a stage; messages and seconds between its first commit and its last.
 
     What lies before the first commit is not counted: starting a process is not its speed.
     """
     async with gauge(settings) as reading:
         backlog = await reading.waiting(stage)
-        workers.start_worker(settings, f"{stage}-1")
+        workers.start_worker(settings, f"{worker or stage}-1")
         commits: list[tuple[float, int]] = []
         left = backlog
         while left:
@@ -72,7 +72,7 @@ async def drain(settings: Settings, stage: str) -> tuple[int, float]:
             if now < left:
                 commits.append((time.monotonic(), now))
             left = now
-            workers.alive(settings, [f"{stage}-1"])
+            workers.alive(settings, [f"{worker or stage}-1"])
     if len(commits) < 2:
         raise SystemExit(f"{stage}: {backlog} messages were one commit, too few to measure. Remedy: more --rows.")
     return commits[0][1] - commits[-1][1], commits[-1][0] - commits[0][0]
@@ -87,12 +87,14 @@ async def measure(settings: Settings, rows: int, folder: Path) -> list[tuple[str
     began = time.monotonic()
     await feed(settings, [folder / "listings.jsonl"], "raw-event")
     results = [("feed", rows, time.monotonic() - began)]
-    for stage in ("normalise", "resolve", "relay", "sink-clickhouse", "sink-postgres", "sink-meilisearch", "match"):
-        # match reads concerts here: there are no entries yet that they could concern.
-        results.append((stage if stage != "match" else "match (concerts)", *await drain(settings, stage)))
+    for stage in ("normalise", "resolve", "relay", "sink-clickhouse", "sink-postgres", "sink-meilisearch"):
+        results.append((stage, *await drain(settings, stage)))
         workers.stop(settings, [f"{stage}-1"])
+    # There are no entries yet that concerts could concern: only reading them and looking is measured.
+    results.append(("rematch", *await drain(settings, "rematch", "match")))
+    workers.stop(settings, ["match-1"])
     await feed(settings, [folder / "entries.jsonl"], "history")
-    results.append(("match (entries)", *await drain(settings, "match")))
+    results.append(("match", *await drain(settings, "match")))
     return results
 
 
