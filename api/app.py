@@ -14,8 +14,6 @@ from litestar.openapi.config import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.openapi.spec import Components, SecurityScheme
 from litestar.plugins.pydantic import PydanticPlugin
-from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncEngine
 
 from api import health, history, pages, search, suggestions
 from api.edge import Edge
@@ -25,7 +23,7 @@ from api.metrics import Metrics
 from api.services import Services, admit
 from api.tokens import checker
 from deploy.clients import check_postgres, meilisearch_client, postgres_engine
-from deploy.settings import PREFIX, Settings, SettingsError
+from deploy.settings import Settings, SettingsError
 
 VERSION = "0.1.0"
 A_DAY_S = 86_400
@@ -49,7 +47,6 @@ def create_app(settings: Settings, *, clock: Callable[[], datetime] = now_utc, r
     async def connected(_: Litestar) -> AsyncIterator[None]:
         try:
             await check_postgres(engine, settings)
-            await _check_tables(engine)
             await _say_if_search_is_away(settings)
             yield
         finally:
@@ -102,12 +99,6 @@ async def _say_if_search_is_away(settings: Settings) -> None:
         await asyncio.to_thread(meilisearch_client, settings)
     except SettingsError as error:
         log.warning("there is no search", why=str(error))
-
-
-async def _check_tables(engine: AsyncEngine) -> None:
-    async with engine.connect() as connection:
-        if await connection.scalar(text("select to_regclass('state.decisions')")) is None:
-            raise SettingsError(f"{PREFIX}POSTGRES_URL: the database lacks the tables of Gigz. Remedy: `gigz migrate`.")
 
 
 def _services(state: State) -> Services:

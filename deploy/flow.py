@@ -50,6 +50,8 @@ class Lag:
     """Messages that each stage has not committed yet, and outbox rows not published yet."""
 
     waiting: dict[str, int]
+    done: dict[str, int]
+    """Messages that each stage has committed, of those that are still kept."""
     outbox: int
     written: int
     """Sum of all end offsets: two equal readings mean that nothing was written between them."""
@@ -87,7 +89,11 @@ class Gauge:
         outbox = await self.outbox()
         ends = await self._consumer.end_offsets(self._every)
         waiting = {stage: self._behind(stage, begins, commits[stage], ends) for stage in CONSUMERS}
-        return Lag(waiting, outbox, sum(ends.values()))
+        kept = Counter[str]()
+        for at in self._every:
+            kept[at.topic] += ends[at] - begins[at]
+        done = {s: max(0, sum(kept[topic.name] for topic in read_by(s)) - waiting[s]) for s in CONSUMERS}
+        return Lag(waiting, done, outbox, sum(ends.values()))
 
     async def waiting(self, stage: str) -> int:
         """Messages that wait before one stage; for the relay, rows in the outbox."""
@@ -212,7 +218,6 @@ async def flows(settings: Settings) -> list[Flow]:
             published += record.topic in PUBLISHED or stage == "api"
     async with gauge(settings) as reading:
         lag = await reading.lag()
-        read = await _consumed(settings, lag)
     engine = postgres_engine(settings, pool_size=1, name="gigz-status")
     try:
         async with engine.connect() as connection:
@@ -225,24 +230,12 @@ async def flows(settings: Settings) -> list[Flow]:
         Flow("feed", out["feed"] + rejected["feed"], out["feed"], rejected["feed"]),
     ]
     for stage in CONSUMERS:
-        into = read[stage]
+        into = lag.done[stage]
         written = out[stage] if stage in STREAMS else into - rejected[stage]
         rows.append(Flow(stage, into, written, rejected[stage], lag.waiting[stage]))
     relay = Flow("relay", published + lag.outbox, published, 0, lag.outbox)
     api = Flow("api", out["api"], out["api"])
     return [*rows[:6], api, relay, *rows[6:]]
-
-
-async def _consumed(settings: Settings, lag: Lag) -> dict[str, int]:
-    """Messages between the oldest kept and each group's commits."""
-    async with kafka_consumer(settings, (), None) as consumer:
-        every = [TopicPartition(topic.name, p) for topic in TOPICS for p in range(settings.partitions)]
-        begins, ends = await consumer.beginning_offsets(every), await consumer.end_offsets(every)
-    held = {
-        stage: sum(ends[at] - begins[at] for at in every if at.topic in {t.name for t in read_by(stage)})
-        for stage in CONSUMERS
-    }
-    return {stage: max(0, total - lag.waiting[stage]) for stage, total in held.items()}
 
 
 def without_lag(rows: Iterable[Flow]) -> dict[str, dict[str, int]]:

@@ -21,7 +21,7 @@ import orjson
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
-from sqlalchemy import select
+from sqlalchemy import Select, select
 
 from deploy.clients import postgres_engine
 from deploy.feed import feed, read_lines
@@ -279,23 +279,21 @@ async def confirmed(settings: Settings) -> int:
     """Entries whose last decision confirms a show."""
     last = select(DecisionRow.action).distinct(DecisionRow.user_id, DecisionRow.entry_id)
     last = last.order_by(DecisionRow.user_id, DecisionRow.entry_id, DecisionRow.seq.desc())
-    engine = postgres_engine(settings, pool_size=1, name="gigz-demo")
-    try:
-        async with engine.connect() as connection:
-            return (await connection.execute(last)).scalars().all().count(Action.CONFIRMED)
-    finally:
-        await engine.dispose()
+    return (await _column(settings, last)).count(Action.CONFIRMED)
 
 
 async def present_sets(settings: Settings) -> list[Suggestions]:
     """The present suggestions of all entries, from Postgres."""
+    return [Suggestions.model_validate(body) for body in await _column(settings, select(SuggestionsRow.body))]
+
+
+async def _column(settings: Settings, query: Select[Any]) -> list[Any]:
     engine = postgres_engine(settings, pool_size=1, name="gigz-demo")
     try:
         async with engine.connect() as connection:
-            bodies = (await connection.execute(select(SuggestionsRow.body))).scalars().all()
+            return list((await connection.execute(query)).scalars())
     finally:
         await engine.dispose()
-    return [Suggestions.model_validate(body) for body in bodies]
 
 
 async def stop_all(settings: Settings, step: Steps) -> None:
