@@ -710,7 +710,7 @@ def test_every_answer_names_the_front(front_server: Server) -> None:
         httpx.get(f"{front_server.url}/ping", trust_env=False),
         httpx.get(f"{front_server.url}/nowhere", trust_env=False),
     ):
-        assert answer.headers["X-Gigz-Front"].startswith("clickhouse over chdb ")
+        assert answer.headers["X-Gigz-Front"].startswith("clickhouse over chdb-core ")
 
 
 @pytest.mark.parametrize(

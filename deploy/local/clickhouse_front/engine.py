@@ -17,7 +17,7 @@ from deploy.local.clickhouse_front.errors import ServerError, from_engine, not_i
 from deploy.local.clickhouse_front.statements import Statement
 
 VERSION: str = chdb.engine_version
-FRONT = f"clickhouse over chdb {version('chdb')}"
+FRONT = f"clickhouse over chdb-core {version('chdb-core')}"
 
 CONFIG = """<clickhouse>
     <!-- A share of one developer's machine, not all of it. -->
