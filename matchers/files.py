@@ -13,7 +13,8 @@ import orjson
 from matchers.candidates import concert_keys, entry_keys
 from matchers.dates import impossible
 from matchers.match import match
-from matchers.normalise import Refused, normalise
+from matchers.normalise import normalise
+from matchers.refused import Refused
 from matchers.resolve import block_keys, resolve
 from matchers.text import fold
 from schemas.concert import Concert, Member

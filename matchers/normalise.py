@@ -7,39 +7,23 @@ its range, a date that does not exist, are refused with the field's name.
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta, tzinfo
 from typing import Any
 from uuid import UUID
 
+from matchers.billing import billing, read_names, read_status, status_of_title
 from matchers.dates import DateError, Moment, evening_of, source_date, source_start, zone
 from matchers.places import country_code, known, time_zone
-from matchers.text import clean, fold, names
+from matchers.refused import LONGEST, Refusal, Refused, kind_of
+from matchers.text import clean
 from schemas import ids
-from schemas.listing import Act, Listing, Place, Role, StartPrecision, Status
+from schemas.listing import Listing, Place, StartPrecision
 from schemas.raw import RawArtist, RawKind, RawMessage, RawVenue
 from schemas.reference import Artist, DatedName, Venue
 from schemas.rejection import Reason
 
-LONGEST = 2_000
-"""Characters of a name; `schemas.message.Text` takes no more."""
-
 NIGHTS = (date(1900, 1, 1), date(2299, 12, 31))
 """What every store can hold: ClickHouse's Date32 ends there. Beyond it a date is a slip of the pen anyway."""
-
-
-@dataclass(frozen=True, slots=True)
-class Refused:
-    """Why a message could not be used: becomes a rejection."""
-
-    reason: Reason
-    text: str
-
-
-class _Refusal(Exception):
-    def __init__(self, reason: Reason, text: str) -> None:
-        super().__init__(text)
-        self.refused = Refused(reason, text)
 
 
 Normalised = tuple[Listing, ...] | tuple[Venue, ...] | tuple[Artist, ...] | Refused
@@ -53,7 +37,7 @@ def normalise(raw: RawMessage) -> Normalised:
         if isinstance(raw, RawArtist):
             return (_artist(raw),)
         return (_listing(raw),)
-    except _Refusal as refusal:
+    except Refusal as refusal:
         return refusal.refused
 
 
@@ -63,11 +47,11 @@ def normalise(raw: RawMessage) -> Normalised:
 def _listing(raw: RawMessage) -> Listing:
     fields = raw.fields
     title = _text(fields, "title")
-    billing = _billing(_text(fields, "artist"), title, _names(fields, "support"), _mbid(fields, "artist_mbid"))
+    bill = billing(_text(fields, "artist"), title, read_names(fields, "support"), _mbid(fields, "artist_mbid"))
     place = _place(fields, "venue")
     night, start_at, precision = _when(fields, place)
     if not NIGHTS[0] <= night <= NIGHTS[1]:
-        raise _Refusal(Reason.BAD_DATE, f"date: {night} is not between {NIGHTS[0].year} and {NIGHTS[1].year}")
+        raise Refusal(Reason.BAD_DATE, f"date: {night} is not between {NIGHTS[0].year} and {NIGHTS[1].year}")
     songs = _songs(fields)
     return Listing(
         listing_id=ids.listing_id(raw.source, raw.source_id),
@@ -78,15 +62,15 @@ def _listing(raw: RawMessage) -> Listing:
         content_hash=raw.content_hash,
         payload_hash=raw.payload_hash,
         url=_address(raw.url),
-        acts=billing.acts,
+        acts=bill.acts,
         title=title,
-        festival=_text(fields, "festival") or billing.festival,
+        festival=_text(fields, "festival") or bill.festival,
         tour=_text(fields, "tour"),
         night=night,
         start_at=start_at,
         start_precision=precision,
         place=place,
-        status=_status(_text(fields, "status") or _status_of_title(title), songs),
+        status=read_status(_text(fields, "status") or status_of_title(title), songs),
         vanished=raw.kind is RawKind.VANISHED,
         songs=songs,
     )
@@ -96,7 +80,7 @@ def _venue(raw: RawMessage) -> Venue:
     fields = raw.fields
     name = known(_text(fields, "name"))
     if name is None:
-        raise _Refusal(Reason.NO_VENUE_NAME, "name: a venue needs one")
+        raise Refusal(Reason.NO_VENUE_NAME, "name: a venue needs one")
     place = _place(fields, "name")
     return Venue(
         venue_id=ids.venue_id(raw.source, raw.source_id),
@@ -117,8 +101,8 @@ def _artist(raw: RawMessage) -> Artist:
     fields = raw.fields
     name = _text(fields, "name")
     if name is None:
-        raise _Refusal(Reason.NO_ARTIST, "name: an artist needs one")
-    aliases = [alias for alias in _names(fields, "aliases", split=False) if alias != name]
+        raise Refusal(Reason.NO_ARTIST, "name: an artist needs one")
+    aliases = [alias for alias in read_names(fields, "aliases", split=False) if alias != name]
     return Artist(
         artist_id=ids.artist_id(raw.source, raw.source_id),
         source=raw.source,
@@ -144,22 +128,11 @@ def _text(fields: Mapping[str, Any], name: str) -> str | None:
     if value is None:
         return None
     if not isinstance(value, str):
-        raise _Refusal(Reason.WRONG_TYPE, f"{name}: text was expected, not {_kind(value)}")
+        raise Refusal(Reason.WRONG_TYPE, f"{name}: text was expected, not {kind_of(value)}")
     value = clean(value)
     if len(value) > LONGEST:
-        raise _Refusal(Reason.BAD_VALUE, f"{name}: {len(value)} characters; at most {LONGEST} are a name")
+        raise Refusal(Reason.BAD_VALUE, f"{name}: {len(value)} characters; at most {LONGEST} are a name")
     return value or None
-
-
-def _kind(value: object) -> str:
-    """A type in JSON's words."""
-    if isinstance(value, bool):
-        return "true or false"
-    if isinstance(value, int | float):
-        return "a number"
-    return {"dict": "an object", "list": "an array", "tuple": "an array"}.get(
-        type(value).__name__, type(value).__name__
-    )
 
 
 def _number(fields: Mapping[str, Any], name: str, limit: float) -> float | None:
@@ -168,13 +141,13 @@ def _number(fields: Mapping[str, Any], name: str, limit: float) -> float | None:
     if value is None or value == "":
         return None
     if isinstance(value, bool) or not isinstance(value, int | float | str):
-        raise _Refusal(Reason.WRONG_TYPE, f"{name}: a number was expected, not {_kind(value)}")
+        raise Refusal(Reason.WRONG_TYPE, f"{name}: a number was expected, not {kind_of(value)}")
     try:
         number = float(value.strip().replace(",", ".") if isinstance(value, str) else value)
     except (ValueError, OverflowError):
-        raise _Refusal(Reason.BAD_VALUE, f"{name}: {str(value)[:40]!r} is no number") from None
+        raise Refusal(Reason.BAD_VALUE, f"{name}: {str(value)[:40]!r} is no number") from None
     if not math.isfinite(number) or abs(number) > limit:
-        raise _Refusal(Reason.BAD_VALUE, f"{name}: {number:g} is not between -{limit:g} and {limit:g}")
+        raise Refusal(Reason.BAD_VALUE, f"{name}: {number:g} is not between -{limit:g} and {limit:g}")
     return number
 
 
@@ -214,7 +187,7 @@ def _songs(fields: Mapping[str, Any]) -> tuple[str, ...]:
     if value is None or value == "":
         return ()
     if not isinstance(value, list | tuple):
-        raise _Refusal(Reason.WRONG_TYPE, f"songs: an array of titles was expected, not {_kind(value)}")
+        raise Refusal(Reason.WRONG_TYPE, f"songs: an array of titles was expected, not {kind_of(value)}")
     songs = (clean(song) for song in value if isinstance(song, str))
     return tuple(song for song in songs if 0 < len(song) <= LONGEST)
 
@@ -269,14 +242,14 @@ def _when(fields: Mapping[str, Any], place: Place) -> tuple[date, datetime | Non
         start = _text(fields, "start_time") or ""
         moment = source_start(start, None)
         if moment is None or moment.start is None:
-            raise _Refusal(Reason.NO_DATE, "date: a listing needs one")
+            raise Refusal(Reason.NO_DATE, "date: a listing needs one")
         start_at = _aware(moment.start, tz)
         moment = _at_home(moment, tz)
         return moment.night, start_at, StartPrecision.MINUTE if start_at else StartPrecision.UNKNOWN
     try:
         moment = _at_home(source_date(text), tz)
     except DateError as error:
-        raise _Refusal(Reason.BAD_DATE, f"date: {error}") from None
+        raise Refusal(Reason.BAD_DATE, f"date: {error}") from None
     if moment.start is not None:
         start_at = _aware(moment.start, tz)
         return moment.night, start_at, StartPrecision.MINUTE if start_at else StartPrecision.UNKNOWN
@@ -324,145 +297,3 @@ def _aware(start: datetime, tz: tzinfo | None) -> datetime | None:
         return start.astimezone(UTC)
     except (OverflowError, ValueError):
         return None
-
-
-# -- status -----------------------------------------------------------------------------------------------------------
-
-_STATUS_WORDS = (
-    (
-        Status.CANCELLED,
-        r"cancel|abgesagt|entf[aä]llt|annul|afgelast|aflyst|inst[aä]lld|called off|ausgefallen|suspendid",
-    ),
-    (Status.POSTPONED, r"postpon|verschoben|adiad|aplazad|pospuest|report[ée]|rinviat|uitgesteld|udsat|delayed"),
-    (Status.MOVED, r"moved|resched|relocat|verlegt|hochverlegt|verplaatst|venue change|upgraded"),
-    (Status.HAPPENED, r"happened|past|played|took place|ended|completed|finished|stattgefunden|realizad"),
-)
-_STATUSES = tuple((status, re.compile(words, re.IGNORECASE)) for status, words in _STATUS_WORDS)
-
-
-def _status(text: str | None, songs: tuple[str, ...]) -> Status:
-    """A source's word for it (schema.org's names among them); songs prove that it happened."""
-    for status, words in _STATUSES:
-        if text and words.search(text):
-            return status
-    return Status.HAPPENED if songs else Status.ANNOUNCED
-
-
-_TITLE_STATUS = re.compile(
-    r"[|([/*–-]+\s*(?:leider\s+)?(abgesagt|entf[aä]llt|cancell?ed|verschoben|postponed|verlegt|hochverlegt|rescheduled)\b",
-    re.IGNORECASE,
-)
-
-
-def _status_of_title(title: str | None) -> str | None:
-    """'Amber Falcon - Tour 2025 | Abgesagt'; what stands apart only, so that no band is cancelled by its name."""
-    found = _TITLE_STATUS.search(title) if title else None
-    return found[1] if found else None
-
-
-# -- who --------------------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class _Billing:
-    acts: tuple[Act, ...]
-    festival: str | None = None
-
-
-# No act, whatever stands there: guests to come, prices, doors.
-_NO_ACT = re.compile(
-    r"^(?:(?:und |and |plus |\+ ?|& ?|mit |with )*(?:very |more |weitere[nr]? |viele |several |secret |local |tba )*"
-    r"(?:special guests?|guests?|g[aä]ste?|support(?: acts?| act)?|supports|more|mehr|m ?o ?r ?e|others|bands|opener)"
-    r"(?: (?:tba|tbc|folgt|follows|to be announced|bands))?"
-    r"|tb[acd]|t\.b\.a\.?|n/?a|to be (?:announced|confirmed)|wird (?:noch )?bekannt ?gegeben"
-    r"|.*\b(?:eintritt|abendkasse|einlass|ausverkauft|sold ?out|vvk|beginn|tickets?|doors|presale)\b.*"
-    r"|viele weitere.*|u\.?v\.?m\.?"
-    r"|various artists|diverse|aftershow(?: ?party)?|support:?)[\s.!?:…]*$",
-    re.IGNORECASE,
-)
-_LEAD = re.compile(
-    r"^(?:support(?: acts?)?|special guests?|guests?|opener|with|mit|plus|feat\.?|featuring|dj-?support)\s*[:+]\s*"
-    r"|^[+&,;/|•·*–-]+\s*",
-    re.IGNORECASE,
-)
-_LIST = re.compile(r"\s*(?:[,;|•·\n]|\s\+|\+\s|\s/{1,2}\s|\s[-–—]\s)\s*")
-_PLUS = re.compile(r"\s+\+\s+(?!the\b|die\b|band\b)|\s+//\s+", re.IGNORECASE)
-# One name with a comma in it: the list may grow by the row.
-_ONE_NAME = re.compile(
-    r"tyler, the creator|earth, wind (?:&|and) fire|emerson, lake (?:&|and) palmer|crosby, stills(?:,)? (?:&|and) nash"
-    r"|crosby, stills, nash (?:&|and) young|blood, sweat (?:&|and) tears|peter, paul (?:&|and) mary"
-    r"|kitty, daisy (?:&|and) lewis"
-    r"|now, now|me, mom (?:&|and) morgentaler|10,000 maniacs|black country, new road|bob, the drag queen"
-    r"|dave dee, dozy, beaky, mick (?:&|and) tich|nothing, nowhere|oh, sleeper",
-    re.IGNORECASE,
-)
-_COMMA = "\ue000"
-
-_TITLE_TAIL = re.compile(
-    r"\s+(?:[-–—|]|//)\s*(?=.*(?:\btour\b|tournee|\blive\b|19\d\d|20\d\d|konzert|concert|anniversary|jahre|release|album"
-    r"|ausverkauft|sold out|nachholtermin|zusatz|special|show|party|verlegt|abgesagt|open air|world|europe"
-    r"|festival|fest\b)).*$|\s+\|.*$",
-    re.IGNORECASE,
-)
-_FESTIVAL = re.compile(r"\b(?:festival|open[ -]?air|\w*fest|metal meeting|all[ -]?dayer|weekender)\b", re.IGNORECASE)
-_YEARS = re.compile(r"\s*[-–(]?\s*\b(?:19|20)\d\d\b\)?$")
-
-
-def _names(fields: Mapping[str, Any], name: str, *, split: bool = True) -> list[str]:
-    """Names given as an array or as one text ('A, B + C')."""
-    value = fields.get(name)
-    if value is None:
-        return []
-    if isinstance(value, str):
-        parts = _split(clean(value)) if split else [clean(value)]
-    elif isinstance(value, list | tuple):
-        parts = [clean(part) for part in value if isinstance(part, str)]
-    else:
-        raise _Refusal(Reason.WRONG_TYPE, f"{name}: an array of names or text was expected, not {_kind(value)}")
-    tidy = (_LEAD.sub("", part).strip(" ,;+|") if split else part for part in parts)
-    return [part for part in tidy if 0 < len(part) <= LONGEST and not (split and _NO_ACT.match(part))]
-
-
-def _split(text: str) -> list[str]:
-    guarded = _ONE_NAME.sub(lambda found: found.group().replace(",", _COMMA), text)
-    return [part.replace(_COMMA, ",") for part in _LIST.split(guarded) if part]
-
-
-def _billing(artist: str | None, title: str | None, support: list[str], mbid: UUID | None) -> _Billing:
-    """The acts, headliner first; without an artist the title tells who plays."""
-    festival = None
-    if artist is None:
-        if title is None:
-            raise _Refusal(Reason.NO_ARTIST, "artist: a listing needs it, or a title")
-        headliners, support, festival = _from_title(title, support)
-        mbid = None
-    else:
-        headliners = [artist]
-    if known(headliners[0]) is None:
-        raise _Refusal(Reason.NO_ARTIST, f"{'title' if artist is None else 'artist'}: {headliners[0]!r} names nobody")
-    acts: dict[str, Act] = {}
-    for index, name in enumerate(headliners):
-        acts.setdefault(fold(name), Act(name=name, role=Role.HEADLINE, mbid=mbid if index == 0 else None))
-    # "Amber Falcon - Long Road Tour" heads a bill that lists Amber Falcon.
-    heads = {fold(name) for headliner in headliners for name in names(headliner)[:3]}
-    for name in support:
-        if fold(name) not in heads:
-            acts.setdefault(fold(name), Act(name=name, role=Role.SUPPORT))
-    return _Billing(tuple(acts.values()), festival)
-
-
-def _from_title(title: str, support: list[str]) -> tuple[list[str], list[str], str | None]:
-    """Headliners, support, festival of an event that has only a title."""
-    for name in support:
-        # The bill repeats its headliner, the title adds the tour: "Amber Falcon - Long Road Tour 2026".
-        if len(fold(name)) > 2 and (fold(title) + " ").startswith(fold(name) + " "):
-            return [name], [other for other in support if other != name], None
-    head = _TITLE_TAIL.sub("", title).strip(" -–—|+") or title
-    if _FESTIVAL.search(head) and support:
-        # A festival is no act: the bill plays.
-        return [support[0]], support[1:], _YEARS.sub("", head).strip() or head
-    parts = [part.strip() for part in _PLUS.split(head)]
-    playing = [part for part in parts if part and not _NO_ACT.match(part)]
-    if not playing:
-        return [head], support, None
-    return playing, support, None

@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from matchers.normalise import Refused, normalise
+from matchers.normalise import normalise
+from matchers.refused import Refused
 from schemas.outgoing import Outgoing
 from schemas.raw import RawArtist, RawEvent, RawMessage, RawSetlist, RawVenue
 from schemas.rejection import Reason

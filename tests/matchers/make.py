@@ -3,7 +3,8 @@
 from datetime import UTC, datetime
 from typing import Any
 
-from matchers.normalise import Refused, normalise
+from matchers.normalise import normalise
+from matchers.refused import Refused
 from matchers.resolve import resolve
 from schemas.concert import Concert
 from schemas.history import Entry

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from matchers.normalise import Refused, normalise
+from matchers.normalise import normalise
+from matchers.refused import Refused
 from schemas import ids
 from schemas.listing import Listing, StartPrecision, Status
 from schemas.message import content_hash

@@ -10,7 +10,8 @@ import pytest
 from matchers.candidates import concert_keys, entry_keys
 from matchers.evaluate import evaluate_history, evaluate_mb20k, evaluate_resolve, first_right
 from matchers.match import match
-from matchers.normalise import Refused, normalise
+from matchers.normalise import normalise
+from matchers.refused import Refused
 from matchers.resolve import resolve
 from schemas.concert import Concert
 from schemas.history import Entry

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from matchers.normalise import Refused, normalise
+from matchers.normalise import normalise
+from matchers.refused import Refused
 from matchers.resolve import block_keys, listing_venue_keys, resolve, venue_keys
 from schemas import ids
 from schemas.concert import Concert
