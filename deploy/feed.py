@@ -8,10 +8,11 @@ import gzip
 import hashlib
 import sys
 import zlib
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import orjson
 
@@ -57,15 +58,23 @@ class Fed:
         )
 
 
+Learned = Callable[[Mapping[str, Any]], Mapping[str, str]]
+"""Of a row: the fields that the whole file adds to it, such as the order of its dates."""
+
+
 async def feed(
-    settings: Settings, files: Sequence[Path], topic: str, tell: Callable[[int], None] = lambda _: None
+    settings: Settings,
+    files: Sequence[Path],
+    topic: str,
+    tell: Callable[[int], None] = lambda _: None,
+    learned: Learned | None = None,
 ) -> Fed:
     """Publish the rows of these files; returns when Kafka has acknowledged all. FileError, SettingsError."""
     message = FEEDABLE[topic]
     total = Fed()
     async with kafka_producer(settings, "gigz-feed") as producer:
         async for batch in _batches(files):
-            records = [to_record(line, message, datetime.now(UTC)) for line in batch]
+            records = [to_record(line, message, datetime.now(UTC), learned) for line in batch]
             await publish(producer, (record for record, _ in records), settings.partitions)
             refused = sum(record.topic != message.topic for record, _ in records)
             total += Fed(len(batch), len(batch) - refused, refused, sum(not good for _, good in records))
@@ -73,16 +82,18 @@ async def feed(
     return total
 
 
-def to_record(line: bytes, message: type[Message], at: datetime) -> tuple[Outgoing, bool]:
+def to_record(
+    line: bytes, message: type[Message], at: datetime, learned: Learned | None = None
+) -> tuple[Outgoing, bool]:
     """What is sent for a line, and whether the line is a row."""
     trace = new_trace()
     try:
         row = orjson.loads(line)
         made: Message
         if issubclass(message, RawMessage):
-            made = raw_from_row(row, message)
+            made = raw_from_row(row, message, learned)
         elif issubclass(message, Entry):
-            made = entry_from_row(row, message)
+            made = entry_from_row(row, message, learned)
         else:
             raise TypeError(f"{message.topic} cannot be fed")
         record, good = outgoing(made, trace=trace, stage=STAGE), True

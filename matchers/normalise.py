@@ -7,13 +7,24 @@ its range, a date that does not exist, are refused with the field's name.
 import math
 import re
 from collections.abc import Mapping
-from datetime import UTC, date, datetime, timedelta, tzinfo
+from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from typing import Any
 from uuid import UUID
 
 from matchers.billing import billing, read_names, read_status, status_of_title
-from matchers.dates import DateError, Moment, evening_of, source_date, source_start, zone
-from matchers.places import country_code, known, time_zone
+from matchers.dates import (
+    DateError,
+    Moment,
+    Order,
+    clock,
+    evening_of,
+    readings,
+    source_date,
+    source_start,
+    told_hours,
+    zone,
+)
+from matchers.places import country_code, known, read_place, time_zone
 from matchers.refused import LONGEST, Refusal, Refused, kind_of
 from matchers.text import clean
 from schemas import ids
@@ -29,14 +40,18 @@ NIGHTS = (date(1900, 1, 1), date(2299, 12, 31))
 Normalised = tuple[Listing, ...] | tuple[Venue, ...] | tuple[Artist, ...] | Refused
 
 
-def normalise(raw: RawMessage) -> Normalised:
-    """What a raw message says, in Gigz's own words; its class decides whether that is a listing, venue or artist."""
+def normalise(raw: RawMessage, order: Order | None = None, synthetic: time | None = None) -> Normalised:
+    """What a raw message says, in Gigz's own words; its class decides whether that is a listing, venue or artist.
+
+    `order`, `synthetic`: what the source's whole column tells (`matchers.columns`): the order of day and month, and the
+    hour that stands for none. The message's own `date_order` and `synthetic_time` come before them.
+    """
     try:
         if isinstance(raw, RawVenue):
-            return (_venue(raw),)
+            return (_venue(raw, order),)
         if isinstance(raw, RawArtist):
             return (_artist(raw),)
-        return (_listing(raw),)
+        return (_listing(raw, order, synthetic),)
     except Refusal as refusal:
         return refusal.refused
 
@@ -44,12 +59,15 @@ def normalise(raw: RawMessage) -> Normalised:
 # -- one shape each ---------------------------------------------------------------------------------------------------
 
 
-def _listing(raw: RawMessage) -> Listing:
+def _listing(raw: RawMessage, order: Order | None, synthetic: time | None) -> Listing:
     fields = raw.fields
+    order = _order(fields) or order
+    if told := _text(fields, "synthetic_time"):
+        synthetic = clock(told) or synthetic
     title = _text(fields, "title")
     bill = billing(_text(fields, "artist"), title, read_names(fields, "support"), _mbid(fields, "artist_mbid"))
     place = _place(fields, "venue")
-    night, start_at, precision = _when(fields, place)
+    night, start_at, precision = _when(fields, place, order, synthetic)
     if not NIGHTS[0] <= night <= NIGHTS[1]:
         raise Refusal(Reason.BAD_DATE, f"date: {night} is not between {NIGHTS[0].year} and {NIGHTS[1].year}")
     songs = _songs(fields)
@@ -65,19 +83,20 @@ def _listing(raw: RawMessage) -> Listing:
         acts=bill.acts,
         title=title,
         festival=_text(fields, "festival") or bill.festival,
-        tour=_text(fields, "tour"),
+        tour=_text(fields, "tour") or bill.tour,
         night=night,
         start_at=start_at,
         start_precision=precision,
         place=place,
-        status=read_status(_text(fields, "status") or status_of_title(title), songs),
+        status=read_status(_text(fields, "status"), songs, status_of_title(title), bill.note),
         vanished=raw.kind is RawKind.VANISHED,
         songs=songs,
     )
 
 
-def _venue(raw: RawMessage) -> Venue:
+def _venue(raw: RawMessage, order: Order | None) -> Venue:
     fields = raw.fields
+    order = _order(fields) or order
     name = known(_text(fields, "name"))
     if name is None:
         raise Refusal(Reason.NO_VENUE_NAME, "name: a venue needs one")
@@ -89,7 +108,7 @@ def _venue(raw: RawMessage) -> Venue:
         version=raw.version,
         seen_at=raw.seen_at,
         name=name,
-        names=_dated_names(fields, name),
+        names=_dated_names(fields, name, order),
         place=place,
         capacity=_capacity(fields),
         url=_address(raw.url),
@@ -156,12 +175,12 @@ def _place(fields: Mapping[str, Any], name: str) -> Place:
     if lat is None or lon is None or (lat == 0 and lon == 0):  # half a point, or the one that stands for none
         lat = lon = None
     tz = _text(fields, "tz")
-    place = Place(
-        name=known(_text(fields, name)),
-        room=known(_text(fields, "room")),
-        city=known(_text(fields, "city")),
-        region=known(_text(fields, "region")),
-        country=country_code(_text(fields, "country")),
+    place = read_place(
+        name=_text(fields, name),
+        room=_text(fields, "room"),
+        city=_text(fields, "city"),
+        region=_text(fields, "region"),
+        country=_text(fields, "country"),
         lat=lat,
         lon=lon,
         tz=tz if tz and zone(tz) else None,
@@ -203,7 +222,7 @@ def _capacity(fields: Mapping[str, Any]) -> int | None:
     return value if 0 < value < 10_000_000 else None
 
 
-def _dated_names(fields: Mapping[str, Any], name: str) -> tuple[DatedName, ...]:
+def _dated_names(fields: Mapping[str, Any], name: str, order: Order | None) -> tuple[DatedName, ...]:
     """Other and former names: texts, or {name, since, until}."""
     found: dict[tuple[str, date | None, date | None], DatedName] = {}
     for field in ("names", "aliases"):
@@ -213,16 +232,21 @@ def _dated_names(fields: Mapping[str, Any], name: str) -> tuple[DatedName, ...]:
             alias = clean(row["name"]) if isinstance(row.get("name"), str) else ""
             if not 0 < len(alias) <= LONGEST or alias == name or known(alias) is None:
                 continue
-            since, until = _day(row.get("since")), _day(row.get("until"))
+            since, until = _day(row.get("since"), order), _day(row.get("until"), order, last=True)
             found.setdefault((alias, since, until), DatedName(name=alias, since=since, until=until))
     return tuple(found.values())
 
 
-def _day(value: object) -> date | None:
-    try:
-        return source_date(value).night if isinstance(value, str) else None
-    except DateError:
+def _day(value: object, order: Order | None, last: bool = False) -> date | None:
+    """A day; of a month or a year ('until 2004') its first or last."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        value = str(value) if 0 < value < 10_000 else None
+    if not isinstance(value, str):
         return None
+    spans = readings(value, False, order)
+    if len(spans) != 1 or spans[0].doubt:
+        return None
+    return spans[0].end if last else spans[0].start
 
 
 def _address(url: str | None) -> str | None:
@@ -233,46 +257,84 @@ def _address(url: str | None) -> str | None:
 # -- when -------------------------------------------------------------------------------------------------------------
 
 
-def _when(fields: Mapping[str, Any], place: Place) -> tuple[date, datetime | None, StartPrecision]:
+def _order(fields: Mapping[str, Any]) -> Order | None:
+    """What the spider, or the whole file, says of the order of day and month; None where that is no order."""
+    text = (_text(fields, "date_order") or "").upper()
+    return Order(text) if text in Order.__members__ else None
+
+
+_YEAR = re.compile(r"(?<!\d)(?:19|20)\d\d(?!\d)")
+
+
+def _years(fields: Mapping[str, Any]) -> tuple[int, ...]:
+    """The years that its names tell, for a date that has none: 'Summer Tour 1998'."""
+    texts = (_text(fields, name) or "" for name in ("title", "tour", "festival"))
+    return tuple(sorted({int(year) for text in texts for year in _YEAR.findall(text)}))
+
+
+def _when(
+    fields: Mapping[str, Any], place: Place, order: Order | None, synthetic: time | None
+) -> tuple[date, datetime | None, StartPrecision]:
     """The night, the start where its zone is known, and how far that start can be trusted."""
     tz = zone(place.tz) if place.tz else None
     text = _text(fields, "date")
     if text is None:
         # A start with its own date is enough.
         start = _text(fields, "start_time") or ""
-        moment = source_start(start, None)
-        if moment is None or moment.start is None:
+        moment = source_start(start, None, order)
+        if moment is None:
             raise Refusal(Reason.NO_DATE, "date: a listing needs one")
-        start_at = _aware(moment.start, tz)
-        moment = _at_home(moment, tz)
-        return moment.night, start_at, StartPrecision.MINUTE if start_at else StartPrecision.UNKNOWN
+        if moment.start is None or _is(synthetic, moment.start):
+            return moment.night if moment.start is None else moment.start.date(), None, StartPrecision.UNKNOWN
+        return _started(moment, tz, StartPrecision.MINUTE)
     try:
-        moment = _at_home(source_date(text), tz)
+        moment = source_date(text, order, () if text[:4].isdecimal() else _years(fields))
     except DateError as error:
         raise Refusal(Reason.BAD_DATE, f"date: {error}") from None
+    if moment.start is not None and _is(synthetic, moment.start):
+        moment = Moment(moment.start.date())  # as written: an hour that nobody meant moves no night
+    moment = _at_home(moment, tz)
     if moment.start is not None:
-        start_at = _aware(moment.start, tz)
-        return moment.night, start_at, StartPrecision.MINUTE if start_at else StartPrecision.UNKNOWN
+        return _started(moment, tz, StartPrecision.MINUTE)
     for field, precision in (("start_time", StartPrecision.MINUTE), ("doors_time", StartPrecision.DOORS)):
-        told = source_start(_text(fields, field) or "", moment.night)
-        if told is None or told.start is None:
+        written = _text(fields, field)
+        told = source_start(written, moment.night, order) if written else None
+        if written is None or told is None or told.start is None or _is(synthetic, told.start):
             continue
         told = _at_home(told, tz)
         assert told.start is not None
-        if _has_date(_text(fields, field) or ""):
+        night = told.night
+        if _has_date(written):
             # The date field decides; a moment on another day than its night or the morning after contradicts it.
             if told.start.date() not in (moment.night, moment.night + timedelta(days=1)):
                 continue
             night = told.night if told.start.date() == moment.night else moment.night
-        else:
-            night = told.night
+        elif told_hours(written).start is None:
+            precision = StartPrecision.DOORS
         start_at = _aware(told.start, tz)
         return night, start_at, precision if start_at else StartPrecision.UNKNOWN
     return moment.night, None, StartPrecision.UNKNOWN
 
 
+def _started(
+    moment: Moment, tz: tzinfo | None, precision: StartPrecision
+) -> tuple[date, datetime | None, StartPrecision]:
+    assert moment.start is not None
+    start_at = _aware(moment.start, tz)
+    moment = _at_home(moment, tz)
+    return moment.night, start_at, precision if start_at else StartPrecision.UNKNOWN
+
+
+def _is(synthetic: time | None, start: datetime) -> bool:
+    """Whether the hour, as written, is the one that the source writes everywhere."""
+    return synthetic is not None and start.time() == synthetic
+
+
+_DATED = re.compile(r"\d{4}-|[./-]\d{4}|\b\d{1,2}[./]\d{1,2}[./]\d|\b(?:19|20)\d\d\b")
+
+
 def _has_date(text: str) -> bool:
-    return bool(re.match(r"\s*\d{4}-", text))
+    return bool(_DATED.search(text))
 
 
 def _at_home(moment: Moment, tz: tzinfo | None) -> Moment:

@@ -1,17 +1,26 @@
 """What an entry says, read once: names it can mean, nights it can mean, where, songs, hour."""
 
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, replace
 from datetime import date, time, timedelta
+from enum import StrEnum
 from functools import cached_property, lru_cache
 
-from matchers.dates import DAWN, Precision, When, clock, readings
-from matchers.places import country_code, known, the_city
+from matchers.dates import DAWN, Order, Precision, When, clock, readings, zone
+from matchers.places import known, read_place, the_city, time_zone
 from matchers.text import clean, fold, names
 from schemas.history import Remembered
 from schemas.listing import Place
 
 SHORT = 7
 """Nights: an interval up to this long is looked up night by night."""
+
+
+class Show(StrEnum):
+    """Which of two shows on one night."""
+
+    EARLY = "early"
+    LATE = "late"
 
 
 @dataclass(frozen=True)
@@ -28,6 +37,8 @@ class Understood:
     songs: frozenset[str]
     """Folded."""
     hour: time | None
+    show: Show | None = None
+    """As typed: 'late show', 'matinée'."""
 
     @cached_property
     def nights(self) -> tuple[date, ...]:
@@ -47,8 +58,8 @@ class Understood:
         return not self.names and not (self.whens and self.has_place)
 
 
-def understand(entry: Remembered) -> Understood:
-    """The entry's own words, read."""
+def understand(entry: Remembered, order: Order | None = None) -> Understood:
+    """The entry's own words, read. `order`: of the numbers in its file's dates, where the whole column tells."""
     return _understand(
         entry.artist,
         entry.date,
@@ -60,6 +71,8 @@ def understand(entry: Remembered) -> Understood:
         entry.lon,
         entry.time,
         entry.songs,
+        entry.note,
+        order or (Order(entry.date_order) if entry.date_order else None),
     )
 
 
@@ -75,22 +88,23 @@ def _understand(
     lon: float | None,
     hour: str | None,
     songs: tuple[str, ...],
+    note: str | None,
+    order: Order | None,
 ) -> Understood:
     artist = known(_tidy(artist))
-    place = Place(
-        name=known(_tidy(venue)),
-        city=known(_tidy(city)),
-        region=known(_tidy(region)),
-        country=country_code(_tidy(country)),
-        lat=lat if lon is not None else None,
-        lon=lon if lat is not None else None,
+    place = read_place(
+        name=_tidy(venue), city=_tidy(city), region=_tidy(region), country=_tidy(country), lat=lat, lon=lon
     )
     told = clock(hour) if hour else None
-    whens = readings(when, _southern(place)) if when else ()
+    whens: tuple[When, ...] = ()
+    if when:
+        tz = time_zone(place) if _INSTANT.search(when) else None
+        years = _years(note or "")
+        whens = readings(when, _southern(place), order, years, zone(tz) if tz else None)
     if told is not None and told < DAWN:
         # After midnight: the night may be the one before.
         whens = tuple(
-            When(one.start - timedelta(days=1), one.end, Precision.DAY) if one.precision is Precision.DAY else one
+            replace(one, start=one.start - timedelta(days=1)) if one.precision is Precision.DAY else one
             for one in whens
         )
     return Understood(
@@ -100,7 +114,34 @@ def _understand(
         place=place,
         songs=frozenset(fold(song) for song in songs if fold(song)),
         hour=told,
+        show=_show(when, hour, *_ASIDE.findall(f"{artist or ''} ; {venue or ''}")),
     )
+
+
+_INSTANT = re.compile(r"\d(?:Z|UTC|GMT|[+-]\d{2}:?\d{2})\s*$")
+_YEAR = re.compile(r"(?<!\d)(?:19|20)\d\d(?!\d)")
+_SHOW = re.compile(
+    r"\b(?:(early|first|1st|matin[ée]e|afternoon)|(late|second|2nd)) (?:show|set|performance)\b", re.IGNORECASE
+)
+_ASIDE = re.compile(r"[(\[][^()\[\]]{,40}[)\]]|\s[-–]\s[^;]{,40}")
+"""What stands beside a name: 'Miles Davis (late show)', but not 'The Late Show Band'."""
+_MATINEE = re.compile(r"\bmatin[ée]e\b", re.IGNORECASE)
+
+
+def _years(text: str) -> tuple[int, ...]:
+    """Years that a text names: what a date without one may mean."""
+    return tuple(sorted({int(year) for year in _YEAR.findall(text[:2_000])}))
+
+
+def _show(*texts: str | None) -> Show | None:
+    """Early or late, where exactly one of them is typed."""
+    told = set()
+    for text in texts:
+        if text and _MATINEE.search(text):
+            told.add(Show.EARLY)
+        for found in _SHOW.finditer(text or ""):
+            told.add(Show.EARLY if found[1] else Show.LATE)
+    return told.pop() if len(told) == 1 else None
 
 
 def _tidy(text: str | None) -> str | None:

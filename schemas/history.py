@@ -30,6 +30,11 @@ class Remembered(Shape):
 
     artist: Text | None = None
     date: Text | None = Field(default=None, description="2014-11-14, 14/11/14, Nov 2014, 2014, summer 2014, a/b.")
+    date_order: str | None = Field(
+        default=None,
+        pattern="^(DMY|MDY|YMD)$",
+        description="Of the numbers in the date, where the whole file tells it.",
+    )
     venue: Text | None = None
     city: Text | None = None
     region: Text | None = None

@@ -1,7 +1,8 @@
 """Rows of files: one JSON object a line, with the names that people and other programs use.
 
 listing row     source, source_id, artist (or title and support), date; optional venue city region country lat lon
-                start_time status songs artist_mbid tour festival url observed_at
+                start_time status songs artist_mbid tour festival url observed_at; date_order (DMY, MDY, YMD) and
+                synthetic_time, the hour that stands for none, of its source
 entry row       user, entry_id; any of artist date venue city region country lat lon time songs note with
 concert row     concert_id artist night venue city region country lat lon status songs, members, parent
 suggestion row  user entry_id, suggestions: [{rank concert_id members confidence band why}], reason
@@ -10,7 +11,7 @@ Unknown fields are ignored. Several rows of one (source, source_id) are its hist
 """
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
@@ -41,6 +42,8 @@ LISTING_FIELDS = frozenset(
         "artist_mbid",
         "tour",
         "festival",
+        "date_order",
+        "synthetic_time",
     ]
 ) | {"venue", "room", *_PLACE_FIELDS}
 VENUE_FIELDS = frozenset({"name", "names", "capacity", *_PLACE_FIELDS})
@@ -93,8 +96,13 @@ def envelope(
         raise message_error(error) from error
 
 
-def raw_from_row(row: Any, message: type[R]) -> R:
-    """The raw message of a listing row, or of a line that is an envelope already. MessageError says what is wrong."""
+def raw_from_row(
+    row: Any, message: type[R], learned: Callable[[Mapping[str, Any]], Mapping[str, Any]] | None = None
+) -> R:
+    """The raw message of a listing row, or of a line that is an envelope already. MessageError says what is wrong.
+
+    `learned`: fields that the whole file adds to a row; the row's own come before them.
+    """
     if not isinstance(row, Mapping):
         raise MessageError("wrong_type", "the line is not a JSON object")
     if isinstance(row.get("fields"), Mapping):
@@ -102,6 +110,8 @@ def raw_from_row(row: Any, message: type[R]) -> R:
     if not row.get("source"):
         raise MessageError("missing_field", "source: Field required")
     fields = {name: value for name, value in row.items() if name in FIELDS[message.topic]}
+    if learned is not None:
+        fields = {**learned(row), **fields}
     return envelope(
         message,
         source=row["source"],
@@ -115,10 +125,14 @@ def raw_from_row(row: Any, message: type[R]) -> R:
     )
 
 
-def entry_from_row(row: Any, message: type[E]) -> E:
-    """The history message of an entry row. MessageError says what is wrong."""
+def entry_from_row(
+    row: Any, message: type[E], learned: Callable[[Mapping[str, Any]], Mapping[str, Any]] | None = None
+) -> E:
+    """The history message of an entry row. MessageError says what is wrong. `learned`: as for `raw_from_row`."""
     if not isinstance(row, Mapping):
         raise MessageError("wrong_type", "the line is not a JSON object")
+    if learned is not None:
+        row = {**learned(row), **row}
     body = {name: value for name, value in row.items() if value is not None and name not in LABELS}
     for name in ("user", "entry_id", "date", "time", "artist"):  # a spreadsheet's numbers: 17, 2014, 311
         if isinstance(body.get(name), int) and not isinstance(body[name], bool):
@@ -202,6 +216,8 @@ def suggestion_row(found: Suggestions) -> dict[str, Any]:
         user=found.user,
         entry_id=found.entry_id,
         reason=None if found.reason is None else found.reason.value,
+        weights=found.weights,
+        fold=found.fold,
     ) | {
         "suggestions": [
             {

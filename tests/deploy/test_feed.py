@@ -22,6 +22,16 @@ def test_a_row_becomes_a_raw_message_keyed_by_its_source() -> None:
     assert RawEvent.from_bytes(record.value).fields == {"artist": "A", "date": "2020-01-01"}
 
 
+def test_what_the_whole_file_tells_goes_along_and_the_rows_own_word_comes_first() -> None:
+    row = {"source": "s", "source_id": "1", "artist": "A", "date": "03/04/2014"}
+    record, _ = to_record(orjson.dumps(row), RawEvent, AT, lambda _: {"date_order": "DMY"})
+    sent = RawEvent.from_bytes(record.value)
+    assert sent.fields["date_order"] == "DMY"
+    assert "date_order" not in (sent.payload or "")
+    record, _ = to_record(orjson.dumps(row | {"date_order": "MDY"}), RawEvent, AT, lambda _: {"date_order": "DMY"})
+    assert RawEvent.from_bytes(record.value).fields["date_order"] == "MDY"
+
+
 @pytest.mark.parametrize("line", [b"{", b"\xff", b"[1]", b'{"artist":"no source"}'])
 def test_a_line_that_is_no_row_is_sent_as_it_stands(line: bytes) -> None:
     record, good = to_record(line, RawEvent, AT)

@@ -23,6 +23,7 @@ REFUSED = [
     ({"date": "2014-11-14"}, Reason.NO_ARTIST, "artist"),
     ({"artist": "  ", "date": "2014-11-14"}, Reason.NO_ARTIST, "artist"),
     ({"artist": "TBA", "date": "2014-11-14"}, Reason.NO_ARTIST, "artist"),
+    ({"artist": "\u3164\u115f", "date": "2014-11-14"}, Reason.NO_ARTIST, "artist"),
     ({"artist": "X"}, Reason.NO_DATE, "date"),
     ({"artist": "X", "date": ""}, Reason.NO_DATE, "date"),
     ({"artist": "X", "date": "2014-02-31"}, Reason.BAD_DATE, "date"),
@@ -152,6 +153,15 @@ BILLS = [
     ({"title": "Florence + The Machine"}, ["Florence + The Machine"]),
     ({"title": "Northfest 2025 | Ausverkauft", "support": "Kettle Row + Iron Birch"}, ["Kettle Row", "Iron Birch"]),
     ({"title": "Jo Field & The Quiet Ones"}, ["Jo Field & The Quiet Ones"]),
+    ({"title": "Abgesagt! Jo Field"}, ["Jo Field"]),
+    ({"artist": "Jo Field (UK)", "support": ["Ash (live)"]}, ["Jo Field", "Ash"]),
+    ({"artist": "Jo Field feat. Ash", "support": "Ash + Elm"}, ["Jo Field", "Ash", "Elm"]),
+    ({"artist": "Jo Field & Ash", "support": "Ash, Elm"}, ["Jo Field", "Ash", "Elm"]),
+    ({"artist": "TBA", "support": "Ash, Elm"}, ["Ash", "Elm"]),
+    ({"artist": "Lowlands 2014", "support": "Ash, Elm"}, ["Ash", "Elm"]),
+    ({"artist": "A Tribute to Ash"}, ["A Tribute to Ash"]),
+    ({"artist": "🎸"}, ["🎸"]),
+    ({"artist": "\u202bמשינה\u202c"}, ["משינה"]),
 ]
 
 
@@ -169,6 +179,12 @@ def test_a_festival_of_a_title_is_kept_apart_from_who_plays() -> None:
     assert made.title == "Northfest 2025 | Ausverkauft"
 
 
+def test_a_tour_glued_to_a_name_is_kept_apart_from_it() -> None:
+    made = listing(artist="Amber Falcon - Long Road Tour 2026")
+    assert (made.acts[0].name, made.tour) == ("Amber Falcon", "Long Road Tour 2026")
+    assert listing(artist="Amber Falcon - Long Road Tour 2026", tour="LR").tour == "LR"
+
+
 STATUSES = [
     ({"status": "EventCancelled"}, Status.CANCELLED),
     ({"status": "https://schema.org/EventPostponed"}, Status.POSTPONED),
@@ -179,6 +195,14 @@ STATUSES = [
     ({"songs": ["Dark Star"]}, Status.HAPPENED),
     ({"title": "X - Tour | Abgesagt"}, Status.CANCELLED),
     ({"title": "The Cancelled"}, Status.ANNOUNCED),
+    ({"title": "CANCELLED: X"}, Status.CANCELLED),
+    ({"title": "X | Abgesagt", "status": "EventScheduled"}, Status.CANCELLED),
+    ({"title": "X | Abgesagt", "status": "EventPostponed"}, Status.POSTPONED),
+    ({"artist": "X (verschoben)"}, Status.POSTPONED),
+    ({"artist": "X", "status": "who knows"}, Status.ANNOUNCED),
+    ({"artist": "X", "status": "not cancelled"}, Status.ANNOUNCED),
+    ({"artist": "X", "status": "scheduled", "songs": ["Dark Star"]}, Status.HAPPENED),
+    ({"artist": "X", "status": "sold out"}, Status.ANNOUNCED),
     ({}, Status.ANNOUNCED),
 ]
 

@@ -4,7 +4,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from matchers.dates import DateError, Precision, clock, impossible, readings, source_date, source_start
+from matchers.dates import (
+    DateError,
+    Hours,
+    Order,
+    Precision,
+    clock,
+    impossible,
+    readings,
+    source_date,
+    source_start,
+    told_hours,
+    zone,
+)
 
 READ = [
     ("2014-11-14", ["2014-11-14/2014-11-14 day"]),
@@ -42,6 +54,74 @@ READ = [
     ("2014-02-31", []),
     ("13/13/2013", []),
     ("2014-11-16/2014-11-14", []),
+    ("12-14 Nov 2014", ["2014-11-12/2014-11-14 range"]),
+    ("Nov 12 - 14, 2014", ["2014-11-12/2014-11-14 range"]),
+    ("12.-14.11.2014", ["2014-11-12/2014-11-14 range"]),
+    ("12.11.-14.11.2014", ["2014-11-12/2014-11-14 range"]),
+    ("12./13.11.2014", ["2014-11-12/2014-11-13 range"]),
+    ("12/13 Nov 2014", ["2014-11-12/2014-11-13 range"]),
+    ("11/12-14/2014", ["2014-11-12/2014-11-14 range"]),
+    ("from 12 to 14 Nov 2014", ["2014-11-12/2014-11-14 range"]),
+    ("between Nov 12 and Nov 14, 2014", ["2014-11-12/2014-11-14 range"]),
+    ("between 2010 and 2012", ["2010-01-01/2012-12-31 range"]),
+    ("vom 12. bis 14. November 2014", ["2014-11-12/2014-11-14 range"]),
+    ("du 12 au 14 novembre 2014", ["2014-11-12/2014-11-14 range"]),
+    ("2014-11-14 to 2014-11-16", ["2014-11-14/2014-11-16 range"]),
+    ("2014-11-12..14", ["2014-11-12/2014-11-14 range"]),
+    ("Nov 30 - Dec 2, 2014", ["2014-11-30/2014-12-02 range"]),
+    ("Dec 30 - Jan 2, 2015", ["2014-12-30/2015-01-02 range"]),
+    ("03/04/2014 - 05/04/2014", ["2014-03-04/2014-05-04 range", "2014-04-03/2014-04-05 range"]),
+    ("12 and 13 Nov 2014", ["2014-11-12/2014-11-13 range"]),
+    ("12 or 14 Nov 2014", ["2014-11-12/2014-11-12 day", "2014-11-14/2014-11-14 day"]),
+    ("2013/14", ["2013-01-01/2014-12-31 range"]),
+    ("Halloween 1980", ["1980-10-31/1980-10-31 day"]),
+    ("New Year's Eve 1976", ["1976-12-31/1976-12-31 day"]),
+    ("NYE 1999/2000", ["1999-12-31/1999-12-31 day"]),
+    ("Silvester 2001", ["2001-12-31/2001-12-31 day"]),
+    ("Friday the 13th, May 1977", ["1977-05-13/1977-05-13 day"]),
+    ("Friday the 13th 1977", ["1977-05-13/1977-05-13 day"]),
+    ("Boxing Day 1999", ["1999-12-26/1999-12-26 day"]),
+    ("4th of July 1989", ["1989-07-04/1989-07-04 day"]),
+    ("St. Patrick's Day 1991", ["1991-03-17/1991-03-17 day"]),
+    ("Thanksgiving 1976", ["1976-11-25/1976-11-25 day"]),
+    ("Easter Sunday 1998", ["1998-04-12/1998-04-12 day"]),
+    ("Easter 1998", ["1998-04-10/1998-04-13 range"]),
+    ("Labor Day weekend 1999", ["1999-09-03/1999-09-06 range"]),
+    ("last Saturday of May 2014", ["2014-05-31/2014-05-31 day"]),
+    ("letzter Samstag im Mai 2014", ["2014-05-31/2014-05-31 day"]),
+    ("first weekend of June 2013", ["2013-05-31/2013-06-02 range"]),
+    ("weekend of 14 Nov 2014", ["2014-11-14/2014-11-16 range"]),
+    ("the summer of '69", ["1969-06-01/1969-09-22 season"]),
+    ("winter 2013/14", ["2013-12-01/2014-03-21 season"]),
+    ("Mitte Mai 2014", ["2014-05-08/2014-05-24 range"]),
+    ("first half of 2014", ["2014-01-01/2014-07-01 range"]),
+    ("early 90s", ["1990-01-01/1993-12-31 range"]),
+    ("les années 90", ["1990-01-01/1999-12-31 range"]),
+    ("Q3 2014", ["2014-07-01/2014-09-30 range"]),
+    ("around 14 Nov 2014", ["2014-11-11/2014-11-17 range"]),
+    ("before 2010", []),
+    ("2014年11月14日(金)", ["2014-11-14/2014-11-14 day"]),
+    ("２０１４／１１／１４", ["2014-11-14/2014-11-14 day"]),
+    ("2014년 11월 14일", ["2014-11-14/2014-11-14 day"]),
+    ("14 ноября 2014 г.", ["2014-11-14/2014-11-14 day"]),
+    ("14 listopada 2014", ["2014-11-14/2014-11-14 day"]),
+    ("vendredi 14 novembre 2014", ["2014-11-14/2014-11-14 day"]),
+    ("Fr. 14.11.14 20:00 Uhr", ["2014-11-14/2014-11-14 day"]),
+    ("Fri Nov 14 20:00:00 2014", ["2014-11-14/2014-11-14 day"]),
+    ("Fri, 14 Nov 2014 20:00:00 +0100", ["2014-11-14/2014-11-14 day"]),
+    ("14 Nov 2014 (late show)", ["2014-11-14/2014-11-14 day"]),
+    ("11/14/2014 (Friday)", ["2014-11-14/2014-11-14 day"]),
+    ("14 Novemeber 2014", ["2014-11-14/2014-11-14 day"]),
+    ("Mar 12 2014", ["2014-03-12/2014-03-12 day"]),
+    ("mar 11 nov 2014", ["2014-11-11/2014-11-11 day"]),
+    ("14112014", ["2014-11-14/2014-11-14 day"]),
+    ("41957", ["2014-11-14/2014-11-14 day"]),
+    ("2014-11-00", ["2014-11-01/2014-11-30 month"]),
+    ("2014-??-??", ["2014-01-01/2014-12-31 year"]),
+    ("12 Nov", []),
+    ("Sat 12 Nov", []),
+    ("Room 2014", []),
+    ("x" * 10_000, []),
     ("soon", []),
     ("", []),
     ("0000-01-01", []),
@@ -52,6 +132,47 @@ READ = [
 @pytest.mark.parametrize(("typed", "meant"), READ)
 def test_typed_dates_are_read_as_intervals_with_every_reading(typed: str, meant: list[str]) -> None:
     assert [f"{when.start}/{when.end} {when.precision}" for when in readings(typed)] == meant
+
+
+WEEKDAYS = [
+    ("Sat 12 Nov 2016", ["2016-11-12"]),
+    ("Sat 05/11/2016", ["2016-11-05"]),
+    ("Sat 11/05/2016", ["2016-11-05"]),
+    ("Samstag, 12.11.2016", ["2016-11-12"]),
+    # A Thursday: the day as typed, the nearest Saturday, the same day of the next year and of the next month.
+    ("Sat 12 Nov 2015", ["2015-11-12?", "2015-11-14?", "2016-11-12?", "2015-12-12?"]),
+    ("a Saturday in May 2014", ["2014-05-03", "2014-05-10", "2014-05-17", "2014-05-24", "2014-05-31"]),
+]
+
+
+@pytest.mark.parametrize(("typed", "meant"), WEEKDAYS)
+def test_a_weekday_settles_the_order_or_is_doubt(typed: str, meant: list[str]) -> None:
+    assert [f"{when.start}{'?' * when.doubt}" for when in readings(typed)] == meant
+
+
+def test_the_order_of_the_column_settles_what_a_row_leaves_open() -> None:
+    assert [when.start for when in readings("03/04/2014", order=Order.DMY)] == [date(2014, 4, 3)]
+    assert [when.start for when in readings("03/04/2014", order=Order.MDY)] == [date(2014, 3, 4)]
+    assert [when.start for when in readings("14/11/12", order=Order.YMD)] == [date(2014, 11, 12)]
+    assert [when.start for when in readings("25/12/2014", order=Order.MDY)] == [date(2014, 12, 25)]
+    assert source_date("03/04/2014", Order.MDY).night == date(2014, 3, 4)
+    assert source_date("03-04-2014", Order.MDY).night == date(2014, 3, 4)
+    # A weekday that contradicts the column: doubt, with the day that it fits beside.
+    doubtful = readings("Tue 03/04/2014", order=Order.DMY)
+    assert [(when.start, when.doubt) for when in doubtful][:2] == [(date(2014, 4, 3), True), (date(2014, 3, 4), True)]
+
+
+def test_a_date_without_year_is_read_by_the_years_of_its_row() -> None:
+    assert [when.start for when in readings("Sat 12 Nov", years=(2015, 2016))] == [date(2016, 11, 12)]
+    assert [when.start for when in readings("12.11.", years=(2016,))] == [date(2016, 11, 12), date(2016, 12, 11)]
+    assert source_date("Sat 12 Nov", years=(2016,)).night == date(2016, 11, 12)
+
+
+def test_an_instant_is_the_night_by_the_clock_of_the_place() -> None:
+    (when,) = readings("2014-11-15T03:00:00Z", tz=zone("America/Los_Angeles"))
+    assert (when.start, when.days) == (date(2014, 11, 14), 1)
+    (when,) = readings("Fri, 14 Nov 2014 20:00:00 +0000", tz=zone("Australia/Sydney"))
+    assert when.start == date(2014, 11, 15)
 
 
 def test_seasons_turn_south_of_the_equator() -> None:
@@ -93,6 +214,10 @@ def test_no_text_breaks_the_readers(text: str) -> None:
         ("2014-11-14T00:00:00", date(2014, 11, 14)),
         ("2014-11-14 20:00:00", date(2014, 11, 14)),
         ("Sat 15 Nov 2014", date(2014, 11, 15)),
+        ("Tue 04/03/2014", date(2014, 3, 4)),
+        ("Fri, 14 Nov 2014 20:00:00 +0100", date(2014, 11, 14)),
+        ("15.11.2014 00:30", date(2014, 11, 14)),
+        ("11/14/2014 8:00 PM", date(2014, 11, 14)),
     ],
 )
 def test_a_source_date_is_one_night(written: str, night: date) -> None:
@@ -104,6 +229,9 @@ def test_a_source_date_is_one_night(written: str, night: date) -> None:
     [
         ("2014-02-31", "does not exist"),
         ("03/04/2014", "2014-03-04 or 2014-04-03"),
+        ("03/04/2014", "date_order"),
+        ("12-14 Nov 2014", "no single night"),
+        ("31 Feb 2014", "does not exist"),
         ("Nov 2014", "no single night"),
         ("soon", "no date"),
         ("0000-00-00", "year"),
@@ -143,17 +271,69 @@ def test_hours_are_read_as_people_write_them(typed: str, hour: time | None) -> N
     assert clock(typed) == hour
 
 
+HOURS = [
+    ("doors 7, show 8", time(19), time(20)),
+    ("Doors: 7pm / Show: 8pm", time(19), time(20)),
+    ("19:00 Einlass, 20:00 Beginn", time(19), time(20)),
+    ("7pm (doors), 8pm (show)", time(19), time(20)),
+    ("8pm doors", time(20), None),
+    ("20:00 - 23:00", None, time(20)),
+    ("7:30pm & 10pm", None, None),
+    ("2014-11-14T20:00", None, None),
+    ("14.11.2014", None, None),
+]
+
+
+@pytest.mark.parametrize(("typed", "doors", "start"), HOURS)
+def test_doors_are_told_from_the_start(typed: str, doors: time | None, start: time | None) -> None:
+    assert told_hours(typed) == Hours(doors, start)
+
+
+def test_a_source_whose_weekday_is_wrong_is_in_doubt() -> None:
+    assert source_date("Sat 12 Nov 2015").doubt == "2015-11-12 is a Thursday"
+    assert source_date("Thu 12 Nov 2015").doubt is None
+
+
+def test_midnight_sharp_without_a_zone_is_no_hour() -> None:
+    assert source_start("00:00:00", date(2014, 11, 14)) is None
+    told = source_start("2014-11-14T00:00:00", None)
+    assert told is not None
+    assert (told.night, told.start) == (date(2014, 11, 14), None)
+
+
 def test_a_moment_keeps_its_zone() -> None:
     moment = source_date("2014-11-14T20:00:00Z")
     assert moment.start == datetime(2014, 11, 14, 20, tzinfo=UTC)
 
 
-@pytest.mark.parametrize("typed", ["2014-02-31", "31/02/2014", "2014-13-01", "2014-06-02/2014-06-01", "99.99.2014"])
+@pytest.mark.parametrize(
+    "typed",
+    [
+        "2014-02-31",
+        "31/02/2014",
+        "2014-13-01",
+        "2014-06-02/2014-06-01",
+        "99.99.2014",
+        "31 Feb 2014",
+        "Nov 31, 2014",
+        "9999-12-31",
+        "0000",
+    ],
+)
 def test_what_has_the_form_of_a_date_and_is_none_is_impossible(typed: str) -> None:
     assert impossible(typed)
 
 
-POSSIBLE = ["2014-02-28", "14/11/14", "11/14/2014", "2014", "summer 2014", "around then", "2014-06-01/2014-06-02"]
+POSSIBLE = [
+    "2014-02-28",
+    "14/11/14",
+    "11/14/2014",
+    "2014",
+    "summer 2014",
+    "around then",
+    "2014-06-01/2014-06-02",
+    "12 Nov",
+]
 
 
 @pytest.mark.parametrize("typed", POSSIBLE)
