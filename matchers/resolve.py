@@ -1,21 +1,24 @@
 """Listings -> concerts: which accounts speak of one act on one night.
 
 Blocks      listings that share a key; small, because every key holds the night (a festival's also its year)
-Concerts    of an act and a night: as many as the source that lists most of them; each other source's listings take the
-            place that fits best by venue, hour, songs and order
-Vetoes      another night; two MusicBrainz ids; a tribute and its original; two listings of one source
+Records     an act of a listing; two listings under one address are one record of their source
+Links       act, place, night, hour, songs, room, fate, page and turn of two records, in bits that add up
+Shared ids  records of one MusicBrainz id and night are one before anything is weighed
+Vetoes      another act, two MusicBrainz ids, a tribute and its original, another night (but see `nights_of`)
+Concerts    best link first, one record a source in each: an early and a late show of one source stay two
 """
 
+import re
 from collections import Counter, defaultdict
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterable, Sequence
 from dataclasses import dataclass
+from datetime import date, timedelta
 from functools import lru_cache
-from itertools import permutations
 from typing import TypeVar
 from uuid import UUID
 
-from rapidfuzz import fuzz
-
+from matchers.cluster import Comparison, Model, cluster
+from matchers.dates import evening_of, zone
 from matchers.places import (
     Near,
     SameVenue,
@@ -30,7 +33,8 @@ from matchers.places import (
     venue_key,
     venue_relation,
 )
-from matchers.text import fold, is_tribute, similarity, skeleton, squash
+from matchers.text import fold, is_tribute, names, similarity, skeleton, squash
+from matchers.venues import VenueAliases
 from schemas import ids
 from schemas.concert import BillAct, Concert, Member
 from schemas.listing import Act, Listing, Place, Role, StartPrecision, Status
@@ -40,28 +44,68 @@ APART_KM = 150.0
 """Farther than this, two listings of one night contradict each other's place."""
 DISTINCT_LETTERS = 9
 """A name of so many letters is nobody else's: listings of one night in two towns are one show and a mistake."""
+MADE_UP = "derived-"
+"""How ids begin that rows without one were given (`schemas.rows`)."""
+MOST_OF_BILL = 200
+"""Acts that a concert names beside itself: more is a festival, which its parent tells; the square of it is stored."""
 
-T = TypeVar("T")
 H = TypeVar("H", bound=Hashable)
 
 
 # -- keys -------------------------------------------------------------------------------------------------------------
 
 
-def block_keys(listing: Listing) -> frozenset[str]:
-    """Listings that share one belong to one block. Act and night, venue and night, festival and year."""
-    night = listing.night.isoformat()
-    keys = set()
-    for act in listing.acts:
-        keys.add(f"a:{night}:{skeleton(act.name)[:80]}")
-        if act.mbid is not None:
-            keys.add(f"m:{night}:{act.mbid}")
+def block_keys(listing: Listing, day_off: Collection[str] = ()) -> frozenset[str]:
+    """Listings that share one belong to one block. Act and night, venue and night, festival and year.
+
+    Only acts reach into a neighbouring night: a venue with a show every night would chain its whole year.
+    """
+    keys: set[str] = set()
+    for night in nights_of(listing, day_off):
+        for act in listing.acts:
+            keys.update(f"a:{night}:{skeleton(name)[:80]}" for name in (act.name, head(act.name)))
+            if act.mbid is not None:
+                keys.add(f"m:{night}:{act.mbid}")
     place = listing.place
     if place.name and place.city:
-        keys.add(f"v:{night}:{venue_key(place.name)[:80]}:{_town(place)}")
+        keys.add(f"v:{listing.night}:{venue_key(place.name)[:80]}:{_town(place)}")
     if listing.festival:
-        keys.add(f"f:{listing.night.year}:{fold(listing.festival)[:80]}:{_town(place)}")
+        keys.add(f"f:{_festival_key(listing)}")
     return frozenset(keys)
+
+
+AFTER_MIDNIGHT = 5
+"""Hours: a start before counts as the evening before."""
+
+
+def nights_of(listing: Listing, day_off: Collection[str] = ()) -> frozenset[date]:
+    """The nights it may mean: its own, and a neighbour where the listing itself or its source gives reason.
+
+    A start between midnight and five: some sources write the date of the evening with it, and some write midnight for
+    an hour that they do not know. A start without the zone of its place. `day_off`: sources known to be a day off.
+    """
+    nights = {listing.night}
+    start, tz = listing.start_at, zone(listing.place.tz) if listing.place.tz else None
+    day = timedelta(days=1)
+    if listing.source in day_off:
+        nights |= {listing.night - day, listing.night + day}
+    elif start is not None and tz is not None:
+        if start.astimezone(tz).hour < AFTER_MIDNIGHT:
+            nights.add(listing.night + day)
+    elif start is not None:
+        around = {evening_of((start + timedelta(hours=hours)).replace(tzinfo=None)) for hours in (-12, 0, 14)}
+        nights |= {night for night in around if abs(night - listing.night) <= day}
+    return frozenset(nights)
+
+
+@lru_cache(maxsize=100_000)
+def head(name: str) -> str:
+    """Whom it is about: 'Peter Gabriel feat. Ane Brun' -> 'Peter Gabriel'; no tour title, no brackets."""
+    found = name
+    for shorter in names(name)[1:4]:
+        if squash(found).startswith(squash(shorter)):
+            found = shorter
+    return found
 
 
 def venue_keys(venue: Venue) -> frozenset[str]:
@@ -110,7 +154,7 @@ def _town_of(city: str | None, region: str | None, country: str | None) -> str:
     return fold(found.name) + "," + found.country if found else f"{fold(city or '')},{country_code(country) or ''}"
 
 
-# -- resolve ----------------------------------------------------------------------------------------------------------
+# -- records ----------------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,10 +169,397 @@ class _Claim:
         return str(self.listing.listing_id), self.act.name
 
 
-def resolve(listings: Sequence[Listing], venues: Sequence[Venue] = ()) -> list[Concert]:
+@dataclass(frozen=True, slots=True)
+class _Record:
+    """What one source says of one act and one show: mostly one claim, more where the source repeats itself."""
+
+    claims: tuple[_Claim, ...]
+    listing: Listing
+    """The newest of them."""
+    origin: str
+    """Who tells it apart from others: its source. Rows without ids nobody tells apart: theirs are made of their words,
+    and the source may list the same show again, worded otherwise or with an id of its own."""
+    name: str
+    head: str
+    heard: str
+    tribute: bool
+    mbid: UUID | None
+    nights: frozenset[date]
+    runs: frozenset[date]
+    """Nights of the act which some source lists together with the next: two nights of a run."""
+    turn: int
+    """Among the source's shows of the act on its night, from 0."""
+    slot: str | None
+    """'early' or 'late', where the listing says so."""
+    songs: frozenset[str]
+    page: str | None
+    """The address it gives, without what spells one page in several ways."""
+    venues: frozenset[UUID]
+    """Known venues that its place's name means, on that night."""
+    order: tuple[str, str, int, str, str, str]
+
+    @property
+    def night(self) -> date:
+        return self.listing.night
+
+
+def _records(block: Sequence[Listing], day_off: Collection[str], venues: VenueAliases | None) -> list[_Record]:
+    shows: dict[tuple[str, date, str], list[list[_Claim]]] = {}
+    listed: dict[tuple[str, str], set[date]] = defaultdict(set)
+    runs: dict[str, set[date]] = defaultdict(set)
+    told: dict[tuple[str, date, str], list[_Claim]] = defaultdict(list)
+    for listing in block:
+        for act in _acts(listing):
+            who = squash(head(act.name))
+            told[listing.source, listing.night, who].append(_Claim(listing, act))
+            listed[listing.source, who].add(listing.night)
+    for (_, who), nights in listed.items():
+        runs[who].update(night for night in nights if night + timedelta(days=1) in nights)
+    for key, claims in told.items():
+        shows[key] = sorted(_told_once(claims), key=lambda show: _sequence(show[0]))
+    return [
+        _record(show, turn, frozenset(runs[who]), day_off, venues)
+        for (_, _, who), group in shows.items()
+        for turn, show in enumerate(group)
+    ]
+
+
+NONE: frozenset[UUID] = frozenset()
+
+
+def _record(
+    claims: Sequence[_Claim],
+    turn: int,
+    runs: frozenset[date],
+    day_off: Collection[str],
+    venues: VenueAliases | None,
+) -> _Record:
+    newest = max(claims, key=lambda claim: (claim.listing.version, claim.order))
+    listing, act = newest.listing, newest.act
+    name = squash(act.name)
+    return _Record(
+        claims=tuple(claims),
+        listing=listing,
+        origin=str(listing.listing_id) if listing.source_id.startswith(MADE_UP) else listing.source,
+        name=name,
+        head=squash(head(act.name)),
+        heard=skeleton(act.name),
+        tribute=is_tribute(act.name),
+        mbid=act.mbid,
+        nights=nights_of(listing, day_off),
+        runs=runs,
+        turn=turn,
+        slot=_slot(listing, act),
+        songs=frozenset(map(fold, listing.songs)),
+        page=_same_address(listing.url) if listing.url else None,
+        venues=frozenset(venue.venue_id for venue in venues.named(listing.place, listing.night)) if venues else NONE,
+        order=(listing.night.isoformat(), name, turn, listing.source, *newest.order),
+    )
+
+
+def _told_once(claims: Sequence[_Claim]) -> list[list[_Claim]]:
+    """The claims of one source, act and night by the record they repeat.
+
+    Two ids are two shows, unless they are one address spelt twice: '//de/7' and '/de/7'.
+    """
+    if len(claims) == 1:
+        return [list(claims)]
+    shows: list[list[_Claim]] = []
+    by_address: dict[tuple[str, str], list[_Claim]] = {}
+    for claim in sorted(claims, key=_order):
+        address = (_same_address(claim.listing.source_id), squash(claim.act.name))
+        show = by_address.get(address)
+        if show is None or any(_two_shows(claim, other) for other in show):
+            show = []
+            shows.append(show)
+        show.append(claim)
+        by_address.setdefault(address, show)
+    return shows
+
+
+def _same_address(source_id: str) -> str:
+    """Of ids that are addresses: without what spells one page in several ways."""
+    if not source_id.lower().startswith(("http://", "https://")):
+        return source_id
+    page = re.sub(r"^https?://(?:www\.)?", "", source_id.partition("#")[0], flags=re.IGNORECASE)
+    return re.sub(r"/{2,}", "/", page).rstrip("/")
+
+
+def _two_shows(one: _Claim, other: _Claim) -> bool:
+    """Whether two listings of one source contradict each other's being one show."""
+    if one.listing.listing_id == other.listing.listing_id:
+        return True
+    if _slot(one.listing, one.act) != _slot(other.listing, other.act):
+        return True
+    if one.listing.start_at and other.listing.start_at and one.listing.start_at != other.listing.start_at:
+        return True
+    return bool(one.listing.songs and other.listing.songs and one.listing.songs != other.listing.songs)
+
+
+# 'Early' and 'late' alone are words of names: Early Moods, The Late Show Band.
+_EARLY_SHOW = re.compile(
+    r"\b(?:early|1st|first|afternoon) (?:show|performance|concert)\b|\bmatin[eé]e\b|\bnachmittagsvorstellung\b",
+    re.IGNORECASE,
+)
+_LATE_SHOW = re.compile(
+    r"\b(?:late|2nd|second|midnight) (?:show|performance|concert)\b|\bsp[aä]tvorstellung\b", re.IGNORECASE
+)
+
+
+def _slot(listing: Listing, act: Act) -> str | None:
+    """Which of two shows the listing says it is: '(Early Show)', 'Matinee'."""
+    said = " | ".join(text for text in (act.name, listing.title, listing.place.room) if text)
+    early, late = bool(_EARLY_SHOW.search(said)), bool(_LATE_SHOW.search(said))
+    return None if early == late else "early" if early else "late"
+
+
+def _sequence(claim: _Claim) -> tuple[str, str, int, str, str]:
+    """Early before late: by the hour, else as the source says or numbers them."""
+    start = claim.listing.start_at
+    return (
+        start.isoformat() if start else "",
+        _slot(claim.listing, claim.act) or "",
+        len(claim.listing.source_id),
+        claim.listing.source_id,
+        str(claim.listing.listing_id),
+    )
+
+
+# -- what two records say of each other -------------------------------------------------------------------------------
+
+PRIOR = -8.0
+"""log2 of 1 in 256: acts of one night that share a key, which are mostly the others of the bill."""
+ALIKE = 0.84
+"""Edits over length of two names in one venue: 'Grateful Ded' .92, 'Jaguares' and 'Jaguar' .75."""
+SAME_HOUR = timedelta(minutes=30)
+NEAR_HOUR = timedelta(minutes=90)
+"""Doors and start; more, and two shows of one night are two."""
+
+ACT = {
+    "same MusicBrainz id": 20.0,
+    "same name": 15.0,  # DISTINCT_LETTERS: one act in 30,000 shares it
+    "same short name": 9.5,
+    "billed with more": 8.0,
+    "alike": 5.0,
+    "another act": -40.0,
+}
+PLACE = {
+    "same venue": 8.0,
+    "part of the venue": 7.0,
+    "like venue": 4.5,
+    "other room of the venue": 3.0,
+    "same town": 3.5,
+    "suburb": 3.0,
+    "other venue": -0.5,  # of one act and night, mostly a venue that was changed
+    "other town": -1.0,
+    "far": -5.0,
+}
+NIGHT = {"same night": 0.0, "a day off": -3.0}
+HOUR = {"same hour": 3.0, "doors and start": 1.0, "other hour": -1.0}
+SONGS = {"same songs": 8.0, "many of the songs": 4.0, "some of the songs": 1.0, "other songs": -4.0}
+ROOM = {"same room": 1.0, "other room": -0.5}
+FATE = {"both played": 0.2, "one cancelled": -1.5}
+PAGE = {"same page": 6.0}
+SHOW = {"same show of the night": 4.0, "early and late": -4.0}
+TURN = {"same turn": 0.3, "other turn": 0.0}
+
+
+def _act_level(one: _Record, other: _Record) -> str:
+    if one.mbid is not None and one.mbid == other.mbid:
+        return "same MusicBrainz id"
+    if one.name == other.name:
+        return "same name" if len(one.name) >= DISTINCT_LETTERS else "same short name"
+    if one.name == other.head or one.head == other.name:
+        return "billed with more"
+    return "alike" if _alike(*sorted((one.name, other.name))) else "another act"
+
+
+@lru_cache(maxsize=65_536)
+def _alike(one: str, other: str) -> bool:
+    if min(len(one), len(other)) < 5:
+        return False
+    near = similarity(one, other)
+    heard = skeleton(one)
+    return near >= ALIKE or (near >= 0.7 and len(heard) > 3 and heard == skeleton(other))
+
+
+def _place_level(one: _Record, other: _Record) -> str | None:
+    level = _places_level(one.listing.place, other.listing.place)
+    if level in ("like venue", "other room of the venue", "other venue") and not one.venues.isdisjoint(other.venues):
+        return "same venue"  # a hall that was renamed
+    return level
+
+
+@lru_cache(maxsize=65_536)
+def _places_level(one: Place, other: Place) -> str | None:
+    if _far(one, other):
+        return "far"
+    venue = venue_relation(one.name, other.name, one.city or other.city)
+    town = town_relation(one, other).near
+    if town is Near.FAR:
+        return "other town"
+    if venue is SameVenue.SAME:
+        return "same venue" if town is not Near.OTHER else "like venue"
+    if venue is SameVenue.PART:
+        return "part of the venue" if town is not Near.OTHER else "like venue"
+    if town is Near.OTHER:
+        return "other town"
+    if venue is SameVenue.SIMILAR:
+        return "like venue"
+    if venue is SameVenue.ROOM:
+        return "other room of the venue"
+    if venue is SameVenue.DIFFERENT:
+        return "other venue"
+    return {Near.SAME: "same town", Near.SUBURB: "suburb"}.get(town)
+
+
+def _night_level(one: _Record, other: _Record) -> str:
+    return "same night" if one.night == other.night else "a day off"
+
+
+def _hour_level(one: _Record, other: _Record) -> str | None:
+    here, there = one.listing.start_at, other.listing.start_at
+    if here is None or there is None or one.night != other.night:
+        return None
+    apart = abs(here - there)
+    return "same hour" if apart <= SAME_HOUR else "doors and start" if apart <= NEAR_HOUR else "other hour"
+
+
+def _songs_level(one: _Record, other: _Record) -> str | None:
+    if not one.songs or not other.songs:
+        return None
+    share = len(one.songs & other.songs) / len(one.songs | other.songs)
+    if share >= 0.15:
+        return "same songs" if share >= 0.6 else "many of the songs" if share >= 0.35 else "some of the songs"
+    return "other songs"
+
+
+def _room_level(one: _Record, other: _Record) -> str | None:
+    here, there = one.listing.place.room, other.listing.place.room
+    return None if not here or not there else "same room" if fold(here) == fold(there) else "other room"
+
+
+def _fate_level(one: _Record, other: _Record) -> str | None:
+    if (one.listing.status is Status.CANCELLED) != (other.listing.status is Status.CANCELLED):
+        return "one cancelled"
+    return "both played" if bool(one.songs) == bool(other.songs) else None
+
+
+def _page_level(one: _Record, other: _Record) -> str | None:
+    return "same page" if one.page is not None and one.page == other.page else None
+
+
+def _show_level(one: _Record, other: _Record) -> str | None:
+    if one.slot is None or other.slot is None:
+        return None
+    return "same show of the night" if one.slot == other.slot else "early and late"
+
+
+def _turn_level(one: _Record, other: _Record) -> str:
+    return "same turn" if one.turn == other.turn else "other turn"
+
+
+def _veto(one: _Record, other: _Record) -> str | None:
+    if one.tribute != other.tribute and one.name != other.head and one.head != other.name:
+        # A tribute's head is what it calls itself ('Remode'), never whom it plays.
+        return "a tribute and its original"
+    if one.mbid is not None and other.mbid is not None and one.mbid != other.mbid:
+        return "two MusicBrainz ids"
+    if one.listing.source == other.listing.source and (
+        any(_two_shows(a, b) for a in one.claims for b in other.claims)
+        or _place_level(one, other) in ("other venue", "other town", "far")
+    ):
+        return "two shows of one source"
+    if one.night != other.night and not _one_night(one, other):
+        return "another night"
+    return None
+
+
+def _one_night(one: _Record, other: _Record) -> bool:
+    """Whether two neighbouring nights are one that a source has a day off: the act, the venue and the clock agree.
+
+    Not where any source lists the act on both nights: those are two nights of a run.
+    """
+    if min(one.night, other.night) in one.runs | other.runs:
+        return False
+    if _act_level(one, other) not in ("same MusicBrainz id", "same name", "same short name"):
+        return False
+    if _place_level(one, other) not in ("same venue", "part of the venue"):
+        return False
+    if one.songs and other.songs and _songs_level(one, other) not in ("same songs", "many of the songs"):
+        return False
+    return any(
+        firm.night in doubtful.nights and _clocks_agree(doubtful.listing, firm.listing)
+        for doubtful, firm in ((one, other), (other, one))
+    )
+
+
+def _clocks_agree(doubtful: Listing, other: Listing) -> bool:
+    """Whether the doubtful listing's hour allows the other's night; without an hour, its source is known for it."""
+    start, tz = doubtful.start_at, zone(doubtful.place.tz) if doubtful.place.tz else None
+    if start is None:
+        return True
+    if tz is None:
+        there = zone(other.place.tz) if other.place.tz else None
+        return there is not None and evening_of(start.astimezone(there).replace(tzinfo=None)) == other.night
+    if start.astimezone(tz).strftime("%H:%M:%S") == "00:00:00" or other.start_at is None:
+        return True
+    return abs(abs(start - other.start_at) - timedelta(days=1)) <= NEAR_HOUR
+
+
+def _keys(record: _Record) -> Iterable[str]:
+    """Finer than a block's: of a bill's acts only those with a beginning, an end or a sound in common."""
+    for night in record.nights:
+        yield f"{night}:{record.heard}"
+        yield f"{night}:{skeleton(record.head)}"
+        if record.mbid is not None:
+            yield f"{night}:{record.mbid}"
+    if len(record.name) >= 5:
+        yield f"{record.night}^{record.name[:4]}"
+        yield f"{record.night}${record.name[-4:]}"
+
+
+MODEL: Model[_Record] = Model(
+    order=lambda record: record.order,
+    source=lambda record: record.origin,
+    keys=_keys,
+    comparisons=(
+        Comparison("act", _act_level, ACT),
+        Comparison("place", _place_level, PLACE),
+        Comparison("night", _night_level, NIGHT),
+        Comparison("hour", _hour_level, HOUR),
+        Comparison("songs", _songs_level, SONGS),
+        Comparison("room", _room_level, ROOM),
+        Comparison("fate", _fate_level, FATE),
+        Comparison("page", _page_level, PAGE),
+        Comparison("show", _show_level, SHOW),
+        Comparison("turn", _turn_level, TURN),
+    ),
+    prior=PRIOR,
+    veto=_veto,
+    apart=lambda one, other: _act_level(one, other) == "another act",
+    identity=lambda record: None if record.mbid is None else (record.night, record.mbid),
+)
+"""The field list of listings. Bits are frozen: a change re-resolves everything."""
+
+
+@lru_cache(maxsize=65_536)
+def _far(one: Place, other: Place) -> bool:
+    """Known to be in towns that one night cannot hold both of."""
+    if one.country and other.country and one.country != other.country and not (points(one) and points(other)):
+        return True
+    here, there = points(one), points(other)
+    return bool(here and there) and min(distance_km(a, b) for a in here for b in there) > APART_KM
+
+
+# -- resolve ----------------------------------------------------------------------------------------------------------
+
+
+def resolve(listings: Sequence[Listing], venues: Sequence[Venue] = (), day_off: Collection[str] = ()) -> list[Concert]:
     """The concerts that these listings speak of; the same for any order, and block by block.
 
-    Of several versions of a listing the newest counts. Sorted by night, then id; `rev` is 0: the store counts.
+    Of several versions of a listing the newest counts. `day_off`: sources known to date shows a day off. Sorted by
+    night, then id; `rev` is 0: the store counts.
     """
     newest = list(_newest(listings, lambda one: one.listing_id).values())
     newest.sort(key=lambda one: str(one.listing_id))
@@ -137,7 +568,7 @@ def resolve(listings: Sequence[Listing], venues: Sequence[Venue] = ()) -> list[C
     for venue in sorted(known_venues.values(), key=lambda one: str(one.venue_id)):
         for key in venue_keys(venue):
             by_key[key].append(venue)
-    concerts = [concert for block in _blocks(newest) for concert in _resolve_block(block, by_key)]
+    concerts = [concert for block in _blocks(newest, day_off) for concert in _resolve_block(block, by_key, day_off)]
     return sorted(concerts, key=lambda one: (one.night, str(one.concert_id)))
 
 
@@ -158,56 +589,67 @@ def _ties_above(row: V, held: V) -> bool:
     return row.version == held.version and row != held and row.to_bytes() > held.to_bytes()
 
 
-def _blocks(listings: Sequence[Listing]) -> list[list[Listing]]:
+def _blocks(listings: Sequence[Listing], day_off: Collection[str]) -> list[list[Listing]]:
     """Connected by shared keys."""
-    joined = _Sets(len(listings))
+    joined = Sets(len(listings))
     first: dict[str, int] = {}
     for index, listing in enumerate(listings):
-        for key in block_keys(listing):
+        for key in block_keys(listing, day_off):
             joined.join(first.setdefault(key, index), index)
     return [[listings[index] for index in block] for block in joined.groups()]
 
 
-class _Sets:
+class Sets:
     """Disjoint sets of 0..n-1; each is known by its smallest."""
 
     def __init__(self, size: int) -> None:
         self.parent = list(range(size))
 
     def find(self, index: int) -> int:
+        """The smallest of its set."""
         while self.parent[index] != index:
             self.parent[index] = self.parent[self.parent[index]]
             index = self.parent[index]
         return index
 
     def join(self, one: int, other: int) -> None:
+        """Makes two sets one."""
         one, other = self.find(one), self.find(other)
         if one != other:
             self.parent[max(one, other)] = min(one, other)
 
     def groups(self) -> list[list[int]]:
+        """The sets, by their smallest."""
         found: dict[int, list[int]] = defaultdict(list)
         for index in range(len(self.parent)):
             found[self.find(index)].append(index)
         return list(found.values())
 
 
-def _resolve_block(block: Sequence[Listing], venues: dict[str, list[Venue]]) -> list[Concert]:
-    claims = sorted((_Claim(listing, act) for listing in block for act in _acts(listing)), key=_order)
-    clusters = {_id(cluster): cluster for group in _same_acts(claims) for cluster in _shows(group)}
-    drafts = {concert_id: _concert(sorted(cluster, key=_order), venues) for concert_id, cluster in clusters.items()}
+def _resolve_block(block: Sequence[Listing], venues: dict[str, list[Venue]], day_off: Collection[str]) -> list[Concert]:
+    # Only venues that the block's own listings find: another block's would tell a listing without a town of itself.
+    near = [venue for listing in block for key in listing_venue_keys(listing) for venue in venues.get(key, ())]
+    aliases = VenueAliases(near) if near else None
+    clusters = {}
+    for group in cluster(_records(block, day_off, aliases), MODEL):
+        claims = sorted((claim for record in group for claim in record.claims), key=_order)
+        clusters[ids.concert_id(claims[0].listing.listing_id, claims[0].act.name)] = claims
+    drafts = {concert_id: _concert(concert_id, claims, venues, day_off) for concert_id, claims in clusters.items()}
     where = {
         (claim.listing.listing_id, claim.act.name): concert_id
-        for concert_id, cluster in clusters.items()
-        for claim in cluster
+        for concert_id, claims in clusters.items()
+        for claim in claims
     }
     parents = _festivals(block)
-    return [
-        drafts[concert_id].model_copy(
-            update={"bill": _bill(concert_id, cluster, where, drafts), "parent": _parent(cluster, parents)}
-        )
-        for concert_id, cluster in clusters.items()
-    ]
+    concerts = []
+    for concert_id, claims in clusters.items():
+        update: dict[str, object] = {}
+        if any(len(claim.listing.acts) > 1 for claim in claims):
+            update["bill"] = _bill(concert_id, claims, where, drafts)
+        if parents:
+            update["parent"] = _parent(claims, parents)
+        concerts.append(drafts[concert_id].model_copy(update=update) if update else drafts[concert_id])
+    return concerts
 
 
 def _order(claim: _Claim) -> tuple[str, str]:
@@ -222,235 +664,27 @@ def _acts(listing: Listing) -> list[Act]:
     return list(seen.values())
 
 
-def _id(cluster: Sequence[_Claim]) -> UUID:
-    smallest = min(cluster, key=lambda claim: claim.order)
-    return ids.concert_id(smallest.listing.listing_id, smallest.act.name)
-
-
-# -- the same act, the same night -------------------------------------------------------------------------------------
-
-
-def _same_acts(claims: Sequence[_Claim]) -> list[list[_Claim]]:
-    """Claims of one act on one night: same id or same name first, then like names in one place."""
-    named: dict[tuple[str, str], list[_Claim]] = defaultdict(list)
-    for claim in claims:
-        named[(claim.listing.night.isoformat(), squash(claim.act.name))].append(claim)
-    groups = [part for _, group in sorted(named.items()) for part in _by_mbid(group)]
-    groups = _merge(groups, _shared_id)
-    return _merge(groups, _alike)
-
-
-def _by_mbid(group: list[_Claim]) -> list[list[_Claim]]:
-    """Two MusicBrainz ids are two acts of one name; who has none joins the act whose place is nearest."""
-    mbids = sorted({claim.act.mbid for claim in group if claim.act.mbid}, key=str)
-    if len(mbids) < 2:
-        return _by_place(group) if not mbids else [group]
-    parts = {mbid: [claim for claim in group if claim.act.mbid == mbid] for mbid in mbids}
-    for claim in group:
-        if claim.act.mbid is None:
-            best = max(
-                mbids,
-                key=lambda mbid: (max(_place_fit(claim, other) for other in parts[mbid] if other.act.mbid), str(mbid)),
-            )
-            parts[best].append(claim)
-    return list(parts.values())
-
-
-def _by_place(group: list[_Claim]) -> list[list[_Claim]]:
-    """A short name in two far towns on one night is two acts; a long one is one act and a mistake."""
-    if len(group) < 2 or len(squash(group[0].act.name)) >= DISTINCT_LETTERS:
-        return [group]
-    joined = _Sets(len(group))
-    for one in range(len(group)):
-        for other in range(one):
-            if not _far(group[one].listing.place, group[other].listing.place):
-                joined.join(one, other)
-    return [[group[index] for index in part] for part in joined.groups()]
-
-
-def _merge(groups: list[list[_Claim]], score: Callable[[list[_Claim], list[_Claim]], float]) -> list[list[_Claim]]:
-    """Joins groups of one night, best pair first, never two that one source tells apart."""
-    by_night: dict[object, list[list[_Claim]]] = defaultdict(list)
-    for group in groups:
-        by_night[group[0].listing.night].append(group)
-    merged = []
-    for _, nightly in sorted(by_night.items(), key=lambda item: str(item[0])):
-        pairs = [
-            (-points_, _first(one), _first(other), index, other_index)
-            for index, one in enumerate(nightly)
-            for other_index, other in enumerate(nightly[:index])
-            if not _vetoed(one, other) and (points_ := score(one, other)) > 0
-        ]
-        joined = _Sets(len(nightly))
-        content = dict(enumerate(nightly))
-        for *_, index, other_index in sorted(pairs):
-            one_root, other_root = joined.find(index), joined.find(other_index)
-            if one_root == other_root or _vetoed(content[one_root], content[other_root]):
-                continue
-            together = content[one_root] + content[other_root]
-            joined.join(one_root, other_root)
-            content[joined.find(one_root)] = together
-        merged += [content[joined.find(part[0])] for part in joined.groups()]
-    return merged
-
-
-def _first(group: Sequence[_Claim]) -> tuple[str, str]:
-    return min(claim.order for claim in group)
-
-
-def _vetoed(one: Sequence[_Claim], other: Sequence[_Claim]) -> bool:
-    if {claim.listing.source for claim in one} & {claim.listing.source for claim in other}:
-        return True
-    mbids = {claim.act.mbid for claim in (*one, *other)} - {None}
-    if len(mbids) > 1:
-        return True
-    return {is_tribute(claim.act.name) for claim in one} != {is_tribute(claim.act.name) for claim in other}
-
-
-def _shared_id(one: Sequence[_Claim], other: Sequence[_Claim]) -> float:
-    shared = {claim.act.mbid for claim in one} & {claim.act.mbid for claim in other}
-    return 1.0 if shared - {None} else 0.0
-
-
-ALIKE = 0.84
-"""Edits over length of two names in one venue: 'Grateful Ded' .92, 'Jaguares' and 'Jaguar' .75."""
-
-
-def _alike(one: Sequence[_Claim], other: Sequence[_Claim]) -> float:
-    """Like names that two sources put in the same place: 0 for not the same."""
-    best = 0.0
-    for claim in one:
-        for rival in other:
-            a, b = squash(claim.act.name), squash(rival.act.name)
-            near = similarity(a, b)
-            if near < ALIKE and not (skeleton(a) == skeleton(b) and near >= 0.7 and len(skeleton(a)) > 3):
-                continue
-            if len(min(a, b, key=len)) < 5 or not _same_place(claim.listing.place, rival.listing.place):
-                continue
-            best = max(best, near)
-    return best
-
-
-def _same_place(one: Place, other: Place) -> bool:
-    venue = venue_relation(one.name, other.name, one.city)
-    if venue in (SameVenue.SAME, SameVenue.PART):
-        return not _far(one, other)
-    return venue is SameVenue.UNKNOWN and town_relation(one, other).near in (Near.SAME, Near.SUBURB)
-
-
-@lru_cache(maxsize=65_536)
-def _far(one: Place, other: Place) -> bool:
-    """Known to be in towns that one night cannot hold both of."""
-    if one.country and other.country and one.country != other.country and not (points(one) and points(other)):
-        return True
-    here, there = points(one), points(other)
-    return bool(here and there) and min(distance_km(a, b) for a in here for b in there) > APART_KM
-
-
-# -- early and late ---------------------------------------------------------------------------------------------------
-
-MOST_SHOWS = 6
-"""Of one act on one night in one source, for which every assignment is tried; beyond, order decides."""
-
-
-def _shows(group: Sequence[_Claim]) -> list[list[_Claim]]:
-    """The shows of one act on one night: one record a source in each."""
-    by_source: dict[str, list[_Claim]] = defaultdict(list)
-    for claim in group:
-        by_source[claim.listing.source].append(claim)
-    if max(len(claims) for claims in by_source.values()) == 1:
-        return [list(group)]
-    # The source that tells most shows apart is the frame; the others fit in, those that tell more first.
-    frame, *others = sorted(by_source, key=lambda source: (-len(by_source[source]), source))
-    shows = [[claim] for claim in sorted(by_source[frame], key=_sequence)]
-    for source in others:
-        claims = sorted(by_source[source], key=_sequence)
-        for claim, slot in zip(claims, _slots(claims, shows), strict=True):
-            shows[slot].append(claim)
-    return shows
-
-
-def _sequence(claim: _Claim) -> tuple[str, int, str, str]:
-    """Early before late: by the hour, else as the source numbers them."""
-    start = claim.listing.start_at
-    return (
-        start.isoformat() if start else "",
-        len(claim.listing.source_id),
-        claim.listing.source_id,
-        str(claim.listing.listing_id),
-    )
-
-
-def _slots(claims: Sequence[_Claim], shows: Sequence[Sequence[_Claim]]) -> tuple[int, ...]:
-    """Which show each claim joins, no two the same: the best sum of fits, earlier shows on a tie."""
-    fits = [[_fit(claim, show) for show in shows] for claim in claims]
-    if len(shows) > MOST_SHOWS:
-        taken: list[int] = []
-        for row in fits:
-            free = [(-row[slot], slot) for slot in range(len(shows)) if slot not in taken]
-            taken.append(min(free)[1])
-        return tuple(taken)
-    return max(
-        permutations(range(len(shows)), len(claims)),
-        key=lambda slots: (round(sum(fits[row][slot] for row, slot in enumerate(slots)), 6), [-slot for slot in slots]),
-    )
-
-
-def _fit(claim: _Claim, show: Sequence[_Claim]) -> float:
-    return max(_pair_fit(claim, other) for other in show)
-
-
-def _pair_fit(claim: _Claim, other: _Claim) -> float:
-    """Place, hour, songs and fate, in that order of weight."""
-    fit = _place_fit(claim, other)
-    one, two = claim.listing, other.listing
-    if one.start_at and two.start_at:
-        hours = abs((one.start_at - two.start_at).total_seconds()) / 3600
-        fit += 1.5 if hours <= 0.5 else 0.5 if hours <= 1.5 else -1.0
-    if one.songs and two.songs:
-        a, b = set(map(fold, one.songs)), set(map(fold, two.songs))
-        fit += 2.0 * len(a & b) / len(a | b)
-    if one.place.room and two.place.room:
-        fit += 0.5 if fold(one.place.room) == fold(two.place.room) else -0.25
-    if (one.status is Status.CANCELLED) != (two.status is Status.CANCELLED):
-        fit -= 1.0
-    elif bool(one.songs) == bool(two.songs):
-        fit += 0.1
-    return fit
-
-
-@lru_cache(maxsize=65_536)
-def _places_fit(one: Place, other: Place) -> float:
-    venue = venue_relation(one.name, other.name, one.city)
-    town = town_relation(one, other).near
-    fit = {SameVenue.SAME: 2.0, SameVenue.PART: 1.8, SameVenue.SIMILAR: 1.0}.get(venue, 0.0)
-    fit += {Near.SAME: 1.0, Near.SUBURB: 0.5, Near.FAR: -2.0}.get(town, 0.0)
-    if one.name and other.name:
-        fit += 0.3 * fuzz.ratio(fold(one.name), fold(other.name)) / 100
-    return fit
-
-
-def _place_fit(claim: _Claim, other: _Claim) -> float:
-    return _places_fit(claim.listing.place, other.listing.place)
-
-
 # -- one concert out of its claims ------------------------------------------------------------------------------------
 
 
-def _concert(cluster: Sequence[_Claim], venues: dict[str, list[Venue]]) -> Concert:
-    """Every field by a vote whose ties fall to the smallest listing id; `cluster` is sorted by it."""
-    listings = [claim.listing for claim in cluster]
+def _concert(
+    concert_id: UUID, cluster: Sequence[_Claim], venues: dict[str, list[Venue]], day_off: Collection[str]
+) -> Concert:
+    """Every field by a vote of the sources, ties to the smallest listing id; `cluster` is sorted by it."""
+    voices = _voices(cluster)
+    listings = [claim.listing for claim in voices]
+    night = _night(listings, day_off)
     standing = [listing for listing in listings if listing.status is not Status.CANCELLED] or listings
     anchor = _place_of(standing)
     place, venue_id = _with_venue(_filled(anchor, [listing.place for listing in standing]), listings, venues)
-    start = _start(standing)
-    artist = _vote([claim.act.name for claim in cluster])
+    start = _start([listing for listing in standing if listing.night == night])
+    artist = _vote([claim.act.name for claim in voices])
     return Concert(
-        concert_id=_id(cluster),
+        concert_id=concert_id,
         artist=artist,
         artist_key=fold(artist)[:2_000],
         artist_mbid=_vote([claim.act.mbid for claim in cluster if claim.act.mbid]) if _has_mbid(cluster) else None,
-        night=listings[0].night,
+        night=night,
         place=place,
         venue_id=venue_id,
         start_at=start.start_at if start else None,
@@ -459,9 +693,9 @@ def _concert(cluster: Sequence[_Claim], venues: dict[str, list[Venue]]) -> Conce
         title=_most(listing.title for listing in standing),
         festival=_most(listing.festival for listing in standing),
         tour=_most(listing.tour for listing in standing),
-        songs=max((listing.songs for listing in listings), key=len),
-        role=_role(cluster),
-        vanished=all(listing.vanished for listing in listings),
+        songs=max((claim.listing.songs for claim in cluster), key=len),
+        role=_role(voices),
+        vanished=all(claim.listing.vanished for claim in cluster),
         members=tuple(
             Member(
                 listing_id=claim.listing.listing_id,
@@ -475,6 +709,25 @@ def _concert(cluster: Sequence[_Claim], venues: dict[str, list[Venue]]) -> Conce
             for claim in cluster
         ),
     )
+
+
+def _voices(cluster: Sequence[_Claim]) -> list[_Claim]:
+    """One for each source, its newest: a page that was replaced does not outvote its successor."""
+    newest: dict[str, _Claim] = {}
+    for claim in cluster:
+        held = newest.get(claim.listing.source)
+        if held is None or claim.listing.version > held.listing.version:
+            newest[claim.listing.source] = claim
+    return sorted(newest.values(), key=_order)
+
+
+def _night(listings: Sequence[Listing], day_off: Collection[str]) -> date:
+    """Where they differ by a day: what most of those say that can mean no other night, the earlier on a tie."""
+    nights = {listing.night for listing in listings}
+    if len(nights) == 1:
+        return listings[0].night
+    firm = [listing.night for listing in listings if len(nights_of(listing, day_off)) == 1]
+    return _vote(sorted(firm or nights))
 
 
 def _has_mbid(cluster: Sequence[_Claim]) -> bool:
@@ -579,36 +832,28 @@ def _with_venue(place: Place, listings: Sequence[Listing], venues: dict[str, lis
 
 
 def _status(listings: Sequence[Listing]) -> Status:
-    """What most say who say something, the latest of them on a tie.
+    """The latest word of those sources that speak about it; of one moment what most say, then the graver.
 
-    `announced` is what a source says that never looked again: it counts against a cancellation only when it was seen
-    later. Songs prove the show. A cancelled booking in another town is not this night's.
+    Songs prove the show. `announced` is no word: it is what a source says that never looked again, so it lifts no
+    cancellation of another source. Nor does a `happened` without songs, which sites write by the calendar. A cancelled
+    booking in another town is not this night's.
     """
     if any(listing.songs for listing in listings):
         return Status.HAPPENED
     here = [listing for listing in listings if listing.status is not Status.CANCELLED]
-    told = [
+    words = [
         listing
         for listing in listings
-        if listing.status is not Status.ANNOUNCED
+        if listing.status in _GRAVITY
         and not (listing.status is Status.CANCELLED and here and all(_elsewhere(listing, other) for other in here))
     ]
-    if not told:
-        return Status.ANNOUNCED
-    last_told = max(listing.seen_at for listing in told)
-    later = [listing for listing in listings if listing.status is Status.ANNOUNCED and listing.seen_at > last_told]
-    counts = Counter(listing.status for listing in told)
-    if len(later) >= max(counts.values()):
-        return Status.ANNOUNCED
-    order = list(Status)
-    return max(
-        counts,
-        key=lambda status: (
-            counts[status],
-            max(listing.seen_at for listing in told if listing.status is status),
-            order.index(status),
-        ),
-    )
+    if words:
+        last = [listing.status for listing in words if listing.seen_at == max(word.seen_at for word in words)]
+        return max(last, key=lambda status: (last.count(status), _GRAVITY.index(status)))
+    return Status.HAPPENED if any(listing.status is Status.HAPPENED for listing in listings) else Status.ANNOUNCED
+
+
+_GRAVITY = (Status.MOVED, Status.POSTPONED, Status.CANCELLED)
 
 
 def _elsewhere(one: Listing, other: Listing) -> bool:
@@ -632,7 +877,8 @@ def _bill(
             if other != concert_id:
                 roles[other] = Role.HEADLINE if Role.HEADLINE in (act.role, roles.get(other)) else Role.SUPPORT
     bill = [BillAct(concert_id=other, artist=concerts[other].artist, role=role) for other, role in roles.items()]
-    return tuple(sorted(bill, key=lambda act: (act.role is not Role.HEADLINE, fold(act.artist), str(act.concert_id))))
+    bill.sort(key=lambda act: (act.role is not Role.HEADLINE, fold(act.artist), str(act.concert_id)))
+    return tuple(bill[:MOST_OF_BILL])
 
 
 def _festivals(block: Sequence[Listing]) -> dict[str, UUID]:
@@ -644,8 +890,13 @@ def _festivals(block: Sequence[Listing]) -> dict[str, UUID]:
     return {key: ids.festival_id(first) for key, first in smallest.items()}
 
 
+_FESTIVAL_YEAR = re.compile(r"\s*\b(?:19|20)\d\d\b\s*")
+
+
 def _festival_key(listing: Listing) -> str:
-    return f"{listing.night.year}:{fold(listing.festival or '')}:{_town(listing.place)}"
+    """Its year is the night's, whether the name repeats it or not."""
+    name = _FESTIVAL_YEAR.sub(" ", listing.festival or "").strip() or listing.festival or ""
+    return f"{listing.night.year}:{fold(name)[:80]}:{_town(listing.place)}"
 
 
 def _parent(cluster: Sequence[_Claim], parents: dict[str, UUID]) -> UUID | None:
