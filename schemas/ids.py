@@ -36,3 +36,18 @@ def artist_id(source: str, source_id: str) -> UUID:
 def suggestion_id(user: str, entry_id: str, concert: UUID) -> UUID:
     """The pair of an entry and a concert."""
     return uuid5(NAMESPACE, f"suggestion\n{user}\n{entry_id}\n{concert}")
+
+
+COMPANION = "companion-"
+HABIT = "habit-"
+"""How the entry ids begin that no user wrote."""
+
+
+def companion_entry_id(confirmed: UUID, other: UUID) -> str:
+    """The entry that a companion hangs on: of the confirmed show and the other act's."""
+    return COMPANION + str(uuid5(NAMESPACE, f"companion\n{confirmed}\n{other}"))
+
+
+def habit_entry_id(entry_id: str, other: UUID) -> str:
+    """The entry that a habit's concert hangs on: of the smallest entry that logs the artist, and the concert."""
+    return HABIT + str(uuid5(NAMESPACE, f"habit\n{entry_id}\n{other}"))

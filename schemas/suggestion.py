@@ -1,5 +1,6 @@
 """A concert proposed to a user, with how sure Gigz is and why."""
 
+from datetime import date
 from enum import StrEnum
 from typing import ClassVar
 
@@ -32,13 +33,19 @@ class Nothing(StrEnum):
     TOO_WEAK = "too_weak"
     NOTHING_TO_GO_BY = "nothing_to_go_by"
     DISMISSED = "dismissed"
+    UNREADABLE_DATE = "unreadable_date"
+    TOO_MANY = "too_many"
+    TAKEN = "taken"
     ENTRY_DELETED = "entry_deleted"
 
 
 class Evidence(Shape):
     """What speaks for or against a pair."""
 
-    field: str = Field(description="artist, date, venue, city, region, country, distance, songs, time, prior.")
+    field: str = Field(
+        description="artist, date, city, region, country, distance, venue, songs, time, status, prior, cap; of "
+        "companions bill, festival or venue, and acts."
+    )
     bits: float = Field(description="log2 of m/u: they add; 10 bits are odds of about 1000 to 1.")
     text: Text = Field(description="For a person to read.")
 
@@ -57,6 +64,16 @@ class Suggestion(Shape):
     signature: str = Field(description="Of the evidence: a dismissal holds while it stays materially the same.")
 
 
+class Because(Shape):
+    """What a companion or a habit hangs on, in place of a line that the user wrote."""
+
+    text: Text = Field(description="For a person to read.")
+    concert_id: UUID | None = Field(default=None, description="The confirmed show, of a companion.")
+    artist: Text | None = Field(default=None, description="Of the confirmed show, or the habit's.")
+    night: date | None = Field(default=None, description="Of the confirmed show.")
+    town: Text | None = Field(default=None, description="The habit's.")
+
+
 class Suggestions(Message):
     """An entry's complete set, best first; an empty set withdraws what was there."""
 
@@ -68,6 +85,7 @@ class Suggestions(Message):
     rev: int = Field(default=0, ge=0, description="Counted up under the row's lock at every change.")
     made_at: AwareDatetime | None = Field(default=None, description="When this set was computed.")
     entry: Remembered = Field(default=Remembered(), description="What the user wrote, to be shown beside it.")
+    because: Because | None = Field(default=None, description="Of a companion or a habit: what it hangs on.")
     suggestions: tuple[Suggestion, ...] = Field(default=(), max_length=3)
     reason: Nothing | None = Field(default=None, description="Why the set is empty.")
     decision: Action | None = Field(default=None, description="What the user has decided for this entry, if anything.")

@@ -91,6 +91,8 @@ def test_ids_are_frozen_for_all_time() -> None:
     assert listing == UUID("d4c40702-561e-5887-b381-670aca12ed95")
     assert ids.concert_id(listing, "Adam Ant") == UUID("29d74d7e-0ec8-5b3c-a69b-bf8a6b32fb4d")
     assert ids.suggestion_id("u", "e", listing) == UUID("6cf37f3c-4010-57bd-9324-c3864c04dfe0")
+    assert ids.companion_entry_id(listing, listing) == "companion-84f1b986-758e-5f86-a5a7-e5e11527f4d8"
+    assert ids.habit_entry_id("e", listing) == "habit-b05214a2-a646-5406-80bd-60cb648d7329"
 
 
 @pytest.mark.parametrize(
