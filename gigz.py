@@ -7,10 +7,13 @@ import asyncio
 import csv
 import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
+from os import SEEK_END
 from pathlib import Path
+from resource import RUSAGE_SELF, getrusage
+from time import monotonic
 from typing import TYPE_CHECKING, Annotated, Any
 
 import orjson
@@ -22,7 +25,10 @@ from deploy import settings as settings_module
 from deploy.settings import Settings, SettingsError
 
 if TYPE_CHECKING:
+    from matchers.columns import Columns
+    from matchers.evaluate import Evaluated
     from matchers.files import Refusal
+    from matchers.weights import Tables
     from schemas.raw import RawMessage
 
 app = typer.Typer(
@@ -322,10 +328,34 @@ def feed(
 
     if topic not in FEEDABLE:
         raise typer.BadParameter(f"{topic} cannot be fed; one of {', '.join(FEEDABLE)}", param_hint="--topic")
-    done = asyncio.run(feed_files(_settings(), files, topic))
+    learned = _learned(files, "source" if topic.startswith("raw-") else "user")
+    done = asyncio.run(feed_files(_settings(), files, topic, learned=learned))
     print(f"{done.lines} lines: {done.sent} sent to {topic}, {done.refused} refused as too large")
     if done.unreadable:
         err.print(f"[yellow]{done.unreadable} lines are no {topic} rows: sent as they stand, they will be rejected.[/]")
+
+
+def _learned(files: Sequence[Path], whose: str) -> "Callable[[Mapping[str, Any]], Mapping[str, str]] | None":
+    """What the columns of each source, or user, add to a row. Standard input is read once: its dates stand alone."""
+    from matchers.columns import Columns
+
+    columns = Columns()
+    if any(str(file) == "-" for file in files):
+        return None
+    for _, line in _rows(files):
+        try:
+            row = orjson.loads(line)
+        except orjson.JSONDecodeError:
+            continue
+        if isinstance(row, dict) and isinstance(row.get(whose), str) and "fields" not in row:
+            columns.see(row[whose], row)
+    _tell_columns(columns)
+
+    def told(row: Mapping[str, Any]) -> Mapping[str, str]:
+        found = columns.learned(str(row.get(whose)), row)
+        return found if whose == "source" else {name: found[name] for name in ("date_order",) if name in found}
+
+    return told
 
 
 @app.command()
@@ -388,46 +418,206 @@ def normalise(
     kind: Kind = "event",
     rejections: Annotated[Path | None, typer.Option(help="Rows that cannot be used, with their reason.")] = None,
 ) -> None:
-    """Raw messages or listing rows -> listing rows."""
+    """Raw messages or listing rows -> listing rows. Tells in which order the dates of each source were read."""
+    from matchers.columns import Columns
     from matchers.files import Refusal, message_row, read_messages
 
     refused: list[Refusal] = []
-    for one in read_messages(_rows(files), _raw_class(kind)):
+    columns = Columns()
+    for one in read_messages(_rows(files), _raw_class(kind), columns):
         if isinstance(one, Refusal):
             refused.append(one)
         else:
             _write(message_row(one))
+    _tell_columns(columns)
     _tell_refusals(refused, rejections)
 
 
 @app.command()
-def resolve(files: Files, kind: Kind = "event") -> None:
-    """Listing rows -> concert rows."""
-    from matchers.files import read_concerts
+def resolve(
+    files: Files,
+    kind: Kind = "event",
+    day_off: Annotated[
+        list[str] | None, typer.Option(help="A source that is known to date shows a day off; may be repeated.")
+    ] = None,
+) -> None:
+    """Listing rows -> concert rows, by night and artist. Tells its rate; a bar on a terminal."""
+    from rich.progress import Progress
+
+    from matchers.files import Refusal, resolve_rows
     from schemas.rows import concert_row
 
-    concerts, refused = read_concerts(_rows(files), _raw_class(kind))
-    for concert in concerts:
-        _write(concert_row(concert))
+    refused: list[Refusal] = []
+    rows = listings = concerts = 0
+    begun = monotonic()
+    with Progress(console=err, transient=True, disable=not err.is_terminal) as bar:
+        reading, resolving = bar.add_task("reading", total=_size(files)), bar.add_task("resolving", total=None)
+
+        def read() -> Iterator[tuple[str, bytes]]:
+            nonlocal rows
+            for where, line in _rows(files):
+                rows += 1
+                bar.advance(reading, len(line) + 1)
+                yield where, line
+
+        def told(done: int, of: int) -> None:
+            nonlocal listings
+            listings = of
+            bar.update(resolving, completed=done, total=of)
+
+        for one in resolve_rows(read(), _raw_class(kind), day_off or (), told):
+            if isinstance(one, Refusal):
+                refused.append(one)
+            else:
+                concerts += 1
+                _write(concert_row(one))
+    took = monotonic() - begun
+    peak = getrusage(RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024) / 1e6
+    err.print(
+        f"{rows:,} rows, {listings:,} listings: {concerts:,} concerts in {took:.1f} s,"
+        f" {rows / took:,.0f} rows/s, {peak:,.0f} MB at most",
+        soft_wrap=True,
+    )
     _tell_refusals(refused, None)
+
+
+def _size(files: Sequence[Path]) -> int | None:
+    """Bytes when unpacked, as far as the files tell: a .gz ends with them, modulo 2^32. None for standard input."""
+    total = 0
+    for file in files:
+        if not file.is_file():
+            return None
+        with file.open("rb") as content:
+            packed = file.suffix == ".gz"
+            end = content.seek(-4 if packed and file.stat().st_size > 4 else 0, SEEK_END)
+            total += int.from_bytes(content.read(4), "little") if packed else end
+    return total
+
+
+WeightsFile = Annotated[
+    Path | None, typer.Option("--weights", help="Written by `gigz calibrate`; else those that Gigz ships.")
+]
 
 
 @app.command()
 def match(
     history: Annotated[list[Path], typer.Option(help="Entry rows.")],
     concerts: Annotated[list[Path], typer.Option(help="Concert rows, or listing rows, which are resolved first.")],
+    artists: Annotated[list[Path] | None, typer.Option(help="Artist rows: name, aliases.")] = None,
+    venues: Annotated[
+        list[Path] | None, typer.Option(help="Venue rows: name, city, lat, lon, names [{name, since, until}].")
+    ] = None,
+    weights: WeightsFile = None,
     kind: Kind = "event",
 ) -> None:
     """Entry rows and concerts -> suggestion rows, in the order of the entries."""
-    from matchers.files import match_entries, read_concerts
+    from matchers.files import Refusal, match_entries, read_concerts, read_messages
+    from matchers.reference import names_of, with_names
+    from schemas.reference import Artist, Venue
     from schemas.rows import suggestion_row
 
-    known, refused = read_concerts(_rows(concerts), _raw_class(kind))
-    for found, refusal in match_entries(_rows(history), known):
+    tables = _tables(weights)
+    known_artists = list(read_messages(_rows(artists or []), _raw_class("artist")))
+    known_venues = list(read_messages(_rows(venues or []), _raw_class("venue")))
+    refused = [one for one in (*known_artists, *known_venues) if isinstance(one, Refusal)]
+    halls = [one for one in known_venues if isinstance(one, Venue)]
+    if artists or venues:
+        tables = with_names(tables, names_of((one for one in known_artists if isinstance(one, Artist)), halls))
+    known, unread = read_concerts(_rows(concerts), _raw_class(kind))
+    refused += unread
+    for found, refusal in match_entries(_rows(history), known, tables):
         _write(found if isinstance(found, dict) else suggestion_row(found))
         if refusal is not None:
             refused.append(refusal)
     _tell_refusals(refused, None)
+
+
+def _tables(weights: Path | None) -> "Tables":
+    """The weights in a file, or the shipped ones."""
+    from matchers.weights import default_tables, read_weights
+    from schemas.message import MessageError
+
+    if weights is None:
+        return default_tables()
+    try:
+        return read_weights(weights.read_bytes())
+    except (OSError, MessageError) as error:
+        raise _failed(f"{weights}: {error}") from None
+
+
+@app.command()
+def calibrate(
+    catalogue: Annotated[
+        list[Path] | None, typer.Argument(help="Concert rows or listing rows: the shows that weights are fitted for.")
+    ] = None,
+    history: Annotated[
+        list[Path] | None, typer.Option(help="Entry rows; no label is read. Without, lines are made of the catalogue.")
+    ] = None,
+    vary: Annotated[
+        list[str] | None, typer.Option(help="The history typed otherwise, by the variants of `evaluate`.")
+    ] = None,
+    half: Annotated[
+        int | None, typer.Option(min=0, max=1, help="One half of the history, to judge by the other.")
+    ] = None,
+    decisions: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="gigz.decision.v1 messages, or rows: user, entry_id, action, concert_id (or source, source_id)."
+        ),
+    ] = None,
+    suggestions: Annotated[
+        list[Path] | None, typer.Option(help="gigz.suggestion.v1 messages: what was shown when users decided.")
+    ] = None,
+    weights: WeightsFile = None,
+    out: Annotated[Path | None, typer.Option(help="Where the new weights go; without, figures alone.")] = None,
+    kind: Kind = "event",
+    seed: Annotated[int, typer.Option(help="Of variants, and of lines made of the catalogue.")] = 0,
+    general: Annotated[
+        bool,
+        typer.Option(
+            "--general", help="For other catalogues, too: how people type, and not what this catalogue is like."
+        ),
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Fit weights to a catalogue, and to decisions; a change that tells what was held out worse is refused (exit 1)."""
+    from matchers.fit_files import calibrate_rows
+
+    if not catalogue and not decisions:
+        raise typer.BadParameter("nothing to go by: give a catalogue, or --decisions")
+    begun = _tables(weights).weights
+    with err.status("reading") as status:
+        made = calibrate_rows(
+            begun,
+            _raw_class(kind),
+            _rows(catalogue or []),
+            _rows(history or []),
+            _rows(decisions or []),
+            _rows(suggestions or []),
+            names=_variants(vary) if vary else (),
+            half=half,
+            seed=seed,
+            general=general,
+            doing=status.update,
+        )
+    if as_json:
+        print(json.dumps(made.as_json(), indent=2))
+    else:
+        for title, columns, rows in made.as_tables():
+            table = Table(*columns, title=title, title_justify="left", box=None)
+            for row in rows:
+                table.add_row(*row)
+            Console(highlight=False).print(table)
+    _tell_refusals(list(made.refused), None)
+    if made.worse:
+        raise _failed("Refused: what was held out is told worse. Nothing is written.")
+    if made.weights.version == begun.version:
+        err.print("Nothing to write: the weights stay as they are.")
+    elif out is not None:
+        source = f"{made.about}, {datetime.now(UTC):%Y-%m-%d}; before: {begun.source or begun.version}"
+        kept = made.weights.model_copy(update={"source": source}).model_dump(mode="json")
+        out.write_bytes(orjson.dumps(kept, option=orjson.OPT_INDENT_2) + b"\n")
+        err.print(f"{out}: version {made.weights.version}")
 
 
 @app.command()
@@ -436,30 +626,130 @@ def evaluate(
     files: Annotated[
         list[Path], typer.Argument(help="history: ENTRIES LISTINGS...; resolve: LISTINGS...; mb20k: its CSV files.")
     ],
+    vary: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="history: typed otherwise. exact, month, year, shifted, typos, typos-no-town, artist-month, "
+            "month-songs, removed, half, half-month or all; several with commas."
+        ),
+    ] = None,
+    seed: Annotated[int, typer.Option(help="history: of the variants.")] = 0,
+    half: Annotated[
+        int | None, typer.Option(min=0, max=1, help="history: one half of the entries, to tune on the other.")
+    ] = None,
+    also: Annotated[
+        list[Path] | None, typer.Option(help="history: listings that nobody meant, added to the catalogue.")
+    ] = None,
+    report: Annotated[Path | None, typer.Option(help="history: an HTML file with curves, bits and mistakes.")] = None,
+    weights: WeightsFile = None,
+    as_json: AsJson = False,
 ) -> None:
-    """Figures against a labelled set, as one JSON object."""
+    """Figures against a labelled set: a table on a terminal, else one JSON object."""
     from matchers import evaluate as figures
-    from matchers.files import match_entries, read_concerts
-    from schemas.suggestion import Suggestions
+    from matchers.files import read_concerts
+    from matchers.mb20k import evaluate_mb20k
 
     if kind == "history":
-        lines = list(_rows(files[:1]))
-        known, refused = read_concerts(_rows(files[1:]), _raw_class("event"))
-        found = list(match_entries(lines, known))
-        refused += [refusal for _, refusal in found if refusal is not None]
-        sets = [one for one, _ in found if isinstance(one, Suggestions)]
-        told = figures.evaluate_history(_objects(lines, ("user", "entry_id")), sets)
-    elif kind == "resolve":
+        tables, as_json = _tables(weights), as_json or not sys.stdout.isatty()
+        _evaluate_history(files, _variants(vary), seed, half, also or [], report, tables, as_json)
+        return
+    if vary or also or report or weights or half is not None:
+        raise typer.BadParameter("--vary, --half, --also, --report and --weights go with history")
+    refused: list[Refusal] = []
+    if kind == "resolve":
         lines = list(_rows(files))
         known, refused = read_concerts(lines, _raw_class("event"))
         told = figures.evaluate_resolve(_objects(lines, ("source", "source_id")), known)
     elif kind == "mb20k":
-        refused = []
-        told = figures.evaluate_mb20k([row for file in files for row in _csv(file)])
+        told = evaluate_mb20k([row for file in files for row in _csv(file)])
     else:
         raise typer.BadParameter(f"{kind} is no kind; one of history, resolve, mb20k")
     print(json.dumps(told, indent=2))
     _tell_refusals(refused, None)
+
+
+def _variants(asked: Sequence[str] | None) -> list[str]:
+    from matchers.variants import VARIANTS
+
+    names = [name for one in asked or ["exact"] for name in one.split(",") if name]
+    if "all" in names:
+        return list(VARIANTS)
+    for name in names:
+        if name not in VARIANTS:
+            raise typer.BadParameter(f"{name} is no variant; one of {', '.join(VARIANTS)}, all", param_hint="--vary")
+    return list(dict.fromkeys(names))
+
+
+def _evaluate_history(
+    files: Sequence[Path],
+    names: Sequence[str],
+    seed: int,
+    half: int | None,
+    also: Sequence[Path],
+    report: Path | None,
+    tables: "Tables",
+    as_json: bool,
+) -> None:
+    """One variant is one object of figures; several are objects by name under `variants`."""
+    from matchers.evaluate import evaluate_variants
+    from matchers.files import match_entries, read_concerts
+
+    with err.status("reading") as status:
+        lines = list(_rows(files[:1]))
+        known, refused = read_concerts(_rows([*files[1:], *also]), _raw_class("event"))
+        refused += [refusal for _, refusal in match_entries(lines, []) if refusal is not None]
+        rows = _objects(lines, ("user", "entry_id"))
+        status.update(f"matching {len(rows):,} entries {len(names)}x with {len(known):,} concerts")
+        evaluated = evaluate_variants(names, rows, known, tables, seed=seed, half=half)
+        if report is not None:
+            from matchers.companions_figures import evaluate_companions, evaluate_habits
+            from matchers.report import history_report
+
+            status.update("asking for companions and habits")
+            unasked = {"companions": evaluate_companions(rows, known), "habits": evaluate_habits(rows, known)}
+            about = [f"{len(rows):,} entries", f"{len(known):,} concerts", f"seed {seed}"]
+            about += [] if half is None else [f"half {half}"]
+            report.write_text(history_report(evaluated, about, unasked), encoding="utf-8")
+    if as_json:
+        told = {one.variant: one.as_json() for one in evaluated}
+        print(json.dumps(told[names[0]] if len(names) == 1 else {"seed": seed, "variants": told}, indent=2))
+    else:
+        _print_figures(evaluated)
+    _tell_refusals(refused, None)
+
+
+def _print_figures(evaluated: "Sequence[Evaluated]") -> None:
+    """A table for each variant: figure, interval, how many, goal; then where the mistakes are."""
+    console = Console(highlight=False)
+    for one in evaluated:
+        told = one.as_json()
+        bands = "  ".join(f"{band} {count:,}" for band, count in told["bands"].items())
+        table = Table(
+            *("", "figure", "95 %", "n", "goal"),
+            title=f"[bold]{one.variant}[/]  [dim]{bands}[/]",
+            title_justify="left",
+            title_style="not italic",
+            box=None,
+        )
+        table.columns[3].justify = "right"
+        for name, figure in told["figures"].items():
+            goal = figure.get("goal", {})
+            color = {True: "green", False: "red", None: "default"}[figure.get("met")]
+            sign = "≥" if "at_least" in goal else "≤"
+            table.add_row(
+                name,
+                f"[{color}]{figure['value']:.4f}[/]",
+                f"[dim]{figure['low']:.4f} – {figure['high']:.4f}[/]",
+                f"{figure['n']:,}",
+                f"[{color}]{sign} {next(iter(goal.values())):g}[/]" if goal else "",
+            )
+        console.print(table)
+        for wrong in told["mistakes"][:5]:
+            typed = ", ".join(map(str, wrong["typed"].values()))
+            first = wrong["proposed"][0] if wrong["proposed"] else None
+            found = f"{first['artist']} {first['night']} ({first['confidence']:.3f})" if first else "nothing"
+            console.print(f"  {wrong['kind']}: {wrong['entry_id']}: {typed} -> {found}", markup=False, style="dim")
+        console.print()
 
 
 def _objects(lines: Sequence[tuple[str, bytes]], needed: Sequence[str]) -> list[dict[str, Any]]:
@@ -479,6 +769,11 @@ def _csv(file: Path) -> list[dict[str, str]]:
     from deploy.feed import read_lines
 
     return list(csv.DictReader(line.decode("utf-8", "replace") + "\n" for line in read_lines(file)))
+
+
+def _tell_columns(columns: "Columns") -> None:
+    for line in columns.told():
+        err.print(line, markup=False, soft_wrap=True)
 
 
 def _tell_refusals(refused: "Sequence[Refusal]", path: Path | None) -> None:

@@ -1,92 +1,462 @@
-"""Figures against labelled data. The only module that reads `gold`, `label`, `other` and `cluster_id`.
+"""Figures against labelled data. Nothing that matches reads `gold`, `label` and `other`.
 
 history     entries with the concert they mean: is it the first suggestion, and how sure
 resolve     listings of which some are told to be one show: precision, recall and F1 over pairs
-mb20k       MusicBrainz-20K, 19,375 track records of five sources: the same folding, evidence in bits and clustering
-            with one record a source, on fields of its own
 """
 
 import math
-import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import combinations
 from typing import Any
 
+import orjson
+from rapidfuzz import fuzz
+
+from matchers.cluster import pair_figures
+from matchers.dates import When, readings
+from matchers.files import match_entries
+from matchers.places import Near, distance_km, points, town_relation
 from matchers.text import fold
-from schemas.concert import Concert
-from schemas.suggestion import Band, Suggestions
+from matchers.variants import REMOVED, VARIANTS, Varied, half_of, vary
+from matchers.weights import Tables
+from schemas.concert import Concert, Facts
+from schemas.listing import Place, Status
+from schemas.suggestion import Band, Suggestion, Suggestions
 
 Row = Mapping[str, Any]
 
 
 # -- histories --------------------------------------------------------------------------------------------------------
 
+MOST_MISTAKES = 50
+POINTS = 60
+"""Of a curve."""
+LEAST_CHANCE = 0.001
+"""A confidence counts as no further from 0 and 1 in the log loss: one mistake costs 10 bits at most."""
+TYPED = ("artist", "date", "venue", "city", "region", "country", "lat", "lon", "time", "songs")
 
-def evaluate_history(rows: Iterable[Row], suggestions: Iterable[Suggestions]) -> dict[str, Any]:
+# Figure -> whether a higher one is better, and the figure to reach; for each variant of a history.
+GOALS: Mapping[str, Mapping[str, tuple[bool, float]]] = {
+    "exact": {
+        "right": (True, 0.997),
+        "sure": (True, 0.93),
+        "sure_right": (True, 0.999),
+        "ece": (False, 0.02),
+        "wrong_sure": (False, 0.0),
+        "two_sure": (False, 0.0),
+    },
+    "month": {"right_unambiguous": (True, 0.997), "sure_right": (True, 0.995), "two_sure": (False, 0.0)},
+    "month-songs": {"right_ambiguous": (True, 0.8), "sure_right": (True, 0.995), "two_sure": (False, 0.0)},
+    "year": {
+        "right_unambiguous": (True, 0.992),
+        "in_three": (True, 0.99),
+        "sure_right": (True, 0.995),
+        "two_sure": (False, 0.0),
+    },
+    "shifted": {"right": (True, 0.97), "wrong_sure": (False, 0.0), "two_sure": (False, 0.0)},
+    "typos": {"right": (True, 0.99), "sure": (True, 0.85), "ece": (False, 0.03), "two_sure": (False, 0.0)},
+    "artist-month": {"right": (True, 0.97), "sure_right": (True, 0.99), "two_sure": (False, 0.0)},
+    "removed": {"proposed": (False, 8 / 842), "wrong_sure": (False, 0.0)},
+    "half": {"wrong_sure": (False, 0.0)},
+    "half-month": {"wrong_sure": (False, 0.0)},
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """An entry beside its answer and what was meant."""
+
+    row: Row
+    label: str
+    offered: tuple[Suggestion, ...]
+    rights: tuple[bool, ...]
+    """Of each suggestion."""
+    meant: Concert | None
+    """The gold concert; of other labels the one that is near and not it."""
+    ambiguous: bool | None
+    """Whether another concert fits what was typed as well as the gold one; None where that cannot be told."""
+
+    @property
+    def name(self) -> str:
+        """user/entry_id."""
+        return f"{self.row['user']}/{self.row['entry_id']}"
+
+    @property
+    def labelled(self) -> bool:
+        """Whether it is known which concert was meant, and that concert is to be found."""
+        return self.label == "match"
+
+    @property
+    def right(self) -> bool:
+        """Whether the first suggestion is the one that was meant."""
+        return self.rights[:1] == (True,)
+
+    @property
+    def band(self) -> str:
+        """Of the first suggestion."""
+        return self.offered[0].band.value if self.offered else "none"
+
+    @property
+    def confidence(self) -> float:
+        """Of the first suggestion; 0 without one."""
+        return self.offered[0].confidence if self.offered else 0.0
+
+    @property
+    def sures(self) -> int:
+        """How many of its suggestions are sure."""
+        return sum(one.band is Band.SURE for one in self.offered)
+
+    @property
+    def wrong_sure(self) -> bool:
+        """Whether a suggestion is sure and is not known to be right."""
+        return any(one.band is Band.SURE and not right for one, right in zip(self.offered, self.rights, strict=True))
+
+    @property
+    def counts(self) -> bool:
+        """Whether its confidence can be held against the truth; of `unknown` nobody knows."""
+        return self.label in ("match", "other_date", REMOVED)
+
+
+def judge(
+    rows: Iterable[Row],
+    suggestions: Iterable[Suggestions],
+    concerts: Sequence[Concert] = (),
+    gone: Sequence[Concert] = (),
+) -> list[Judged]:
+    """Each row beside the set of its user and entry_id. `concerts`: what was matched against; `gone`: what was not."""
+    found = {(one.user, one.entry_id): one.suggestions for one in suggestions}
+    rows = list(rows)
+    named = {str(row[key]) for row in rows for key in ("gold", "other") if row.get(key)}
+    by_id: dict[str, dict[Any, Concert]] = defaultdict(dict)
+    for concert in (*gone, *concerts):
+        for name in named & {member.source_id for member in concert.members}:
+            by_id[name][concert.concert_id] = concert
+    by_artist: dict[str, list[Concert]] = defaultdict(list)
+    for concert in concerts:
+        by_artist[concert.artist_key].append(concert)
+    judged = []
+    for row in rows:
+        offered = found.get((row["user"], row["entry_id"]), ())
+        gold = str(row["gold"]) if row.get("gold") else None
+        label = row.get("label") or ("match" if gold else "unknown")
+        meant = _meant(row, by_id.get(gold or str(row.get("other")), {}).values())
+        rights = tuple(gold in {member.source_id for member in one.members} for one in offered)
+        ambiguous = None
+        if label == "match" and meant is not None:
+            whens = readings(str(row["date"]), False) if row.get("date") else ()
+            ambiguous = any(_fits_as_well(row, whens, meant, one) for one in by_artist[meant.artist_key])
+        judged.append(Judged(row, label, offered, rights, meant, ambiguous))
+    return judged
+
+
+def _meant(row: Row, concerts: Iterable[Concert]) -> Concert | None:
+    """Of the concerts of one listing, a bill, the one whose artist was typed."""
+    typed = fold(str(row.get("artist") or ""))
+    ranked = sorted(concerts, key=lambda one: (-fuzz.ratio(typed, one.artist_key), one.concert_id.int))
+    return ranked[0] if ranked else None
+
+
+def _fits_as_well(row: Row, whens: tuple[When, ...], gold: Concert, other: Concert) -> bool:
+    """Whether all that was typed, songs and hour aside, says the other concert of the artist as much as the gold one.
+
+    No further from the typed nights; in the town and in the venue that was typed or is the gold one's, or in one that
+    is not known. What was typed with slips is so compared by what was meant.
+    """
+    if other.concert_id == gold.concert_id or other.status is Status.CANCELLED:
+        return False
+    if whens:
+        near, far = (min(when.away(one.night) for when in whens) for one in (other, gold))
+        if near > far:
+            return False
+    if row.get("city"):
+        towns = (town_relation(Place(city=str(row["city"])), other.place), town_relation(gold.place, other.place))
+        if not any(town.near in (Near.SAME, Near.UNKNOWN) for town in towns):
+            return False
+    if isinstance(row.get("lat"), int | float) and isinstance(row.get("lon"), int | float):
+        here, there = points(other.place), points(gold.place)
+        at = (float(row["lat"]), float(row["lon"]))
+        if here and there and distance_km(at, here[0]) > max(2.0, distance_km(at, there[0])):
+            return False
+    if row.get("venue") and other.place.name and gold.place.name:
+        return fold(other.place.name) in {fold(gold.place.name), fold(str(row["venue"]))}
+    return True
+
+
+def evaluate_history(
+    rows: Iterable[Row], suggestions: Iterable[Suggestions], concerts: Sequence[Concert] = ()
+) -> dict[str, Any]:
     """Figures of entry rows with `gold` (a source_id) and `label`, and the suggestions of each user and entry.
 
     right: share of labelled entries whose first suggestion is the gold concert; bands: of their first suggestions;
     wrong_bands: the same for rows of other labels, where a suggestion is doubtful or wrong; sure_right: first
-    suggestions in band sure that are right, of `sure`; two_sure: entries with more than one; ece: expected calibration
-    error of first suggestions over labelled and other_date rows, ten bins of equal width; missed: whose first is wrong.
+    suggestions in band sure that are right, of `sure`; two_sure: entries with more than one; missed: whose first is
+    wrong. `figures` has the same and more as `figures_of` tells it; then the curves, and the worst mistakes.
+    `concerts`, the catalogue, tells which entries are ambiguous and what was meant.
     """
-    found = {(one.user, one.entry_id): one for one in suggestions}
-    bands: Counter[str] = Counter()
+    return summary(judge(rows, suggestions, concerts))
+
+
+def summary(judged: Sequence[Judged]) -> dict[str, Any]:
+    """What `evaluate_history` gives."""
+    labelled = [one for one in judged if one.labelled]
     wrong: dict[str, Counter[str]] = defaultdict(Counter)
-    told: list[tuple[float, bool]] = []
-    missed = []
-    entries = labelled = first_right_ = in_three = sure_right = two_sure = 0
-    for row in rows:
-        entries += 1
-        one = found.get((row["user"], row["entry_id"]))
-        offered = one.suggestions if one else ()
-        band = offered[0].band.value if offered else "none"
-        two_sure += sum(suggestion.band is Band.SURE for suggestion in offered) > 1
-        rights = [any(m.source_id == row.get("gold") for m in suggestion.members) for suggestion in offered]
-        right = bool(rights and rights[0])
-        label = row.get("label", "match" if row.get("gold") else "unknown")
-        if offered and label in {"match", "other_date"}:
-            told.append((offered[0].confidence, right))
-        if label != "match":
-            wrong[label][band] += 1
-            continue
-        labelled += 1
-        bands[band] += 1
-        first_right_ += right
-        in_three += any(rights)
-        sure_right += right and band == Band.SURE.value
-        if not right:
-            missed.append(f"{row['user']}/{row['entry_id']}")
+    for one in judged:
+        if not one.labelled:
+            wrong[one.label][one.band] += 1
+    figures = figures_of(judged)
+    first = sum(one.right for one in labelled)
     return {
-        "entries": entries,
-        "labelled": labelled,
-        "first_right": first_right_,
-        "right": round(first_right_ / labelled, 4) if labelled else 0.0,
-        "in_three": in_three,
-        "bands": dict(sorted(bands.items())),
-        "sure": bands[Band.SURE.value],
-        "sure_right": sure_right,
-        "two_sure": two_sure,
+        "entries": len(judged),
+        "labelled": len(labelled),
+        "first_right": first,
+        "right": round(first / len(labelled), 4) if labelled else 0.0,
+        "in_three": sum(any(one.rights) for one in labelled),
+        "bands": dict(sorted(Counter(one.band for one in labelled).items())),
+        "sure": sum(one.band == Band.SURE.value for one in labelled),
+        "sure_right": sum(one.right and one.band == Band.SURE.value for one in labelled),
+        "two_sure": sum(one.sures > 1 for one in judged),
         "wrong_bands": {label: dict(sorted(counts.items())) for label, counts in sorted(wrong.items())},
-        "ece": round(_calibration_error(told), 4),
-        "missed": missed,
+        "ece": figures["ece"]["value"] if "ece" in figures else 0.0,
+        "figures": figures,
+        "reliability": reliability(judged),
+        "precision_recall": precision_recall(judged),
+        "missed": [one.name for one in labelled if not one.right],
+        "mistakes": [mistake(one) for one in worst(judged)],
     }
 
 
 def first_right(rows: Iterable[Row], suggestions: Iterable[Suggestions]) -> tuple[int, int]:
     """How many labelled rows have their gold concert as first suggestion, and how many are labelled."""
-    figures = evaluate_history(rows, suggestions)
-    return figures["first_right"], figures["labelled"]
+    labelled = [one for one in judge(rows, suggestions) if one.labelled]
+    return sum(one.right for one in labelled), len(labelled)
 
 
-def _calibration_error(told: Sequence[tuple[float, bool]]) -> float:
+def figures_of(judged: Sequence[Judged]) -> dict[str, dict[str, Any]]:
+    """Each figure with `n`, what it is a mean over, and `low` and `high`, its 95 % interval; none over nothing.
+
+    right                first suggestion right, of labelled entries; right_unambiguous, right_ambiguous: of those for
+                         which no other concert, or another one, fits what was typed as well
+    in_three             the truth among the suggestions, of labelled entries
+    sure                 first suggestion sure, of labelled entries; sure_right: of these the right ones
+    wrong_sure           a sure suggestion that is not known to be right, of all entries, whatever their label
+    wrong_sure_LABEL     the same of the entries of a label
+    proposed             any suggestion at all, of entries whose concert was taken out of the catalogue
+    two_sure             more than one sure suggestion, of all entries
+    ece                  expected calibration error of first suggestions (ten bins of equal width), of entries that have
+                         one and of which it is known whether it is right: labelled, other_date, removed
+    ece_labelled         the same of labelled entries alone
+    ece_all              the same of all these, with those that have none: confidence 0 that there is anything to find
+    log_loss, brier      of the same first suggestions as ece; log loss in bits
+    """
+    labelled = [one for one in judged if one.labelled]
+    sure = [one for one in labelled if one.band == Band.SURE.value]
+    removed = [one for one in judged if one.label == REMOVED]
+    counted = [one for one in judged if one.counts]
+    told = [(one.confidence, one.right) for one in counted if one.offered]
+    nothing = [(0.0, one.labelled) for one in counted if not one.offered]
+    found = {
+        "right": _share(labelled, lambda one: one.right),
+        "right_unambiguous": _share([one for one in labelled if one.ambiguous is False], lambda one: one.right),
+        "right_ambiguous": _share([one for one in labelled if one.ambiguous], lambda one: one.right),
+        "in_three": _share(labelled, lambda one: any(one.rights)),
+        "sure": _share(labelled, lambda one: one.band == Band.SURE.value),
+        "sure_right": _share(sure, lambda one: one.right),
+        "wrong_sure": _share(judged, lambda one: one.wrong_sure),
+    }
+    for label in sorted({one.label for one in judged}):
+        found[f"wrong_sure_{label}"] = _share([one for one in judged if one.label == label], lambda one: one.wrong_sure)
+    found |= {
+        "proposed": _share(removed, lambda one: bool(one.offered)),
+        "two_sure": _share(judged, lambda one: one.sures > 1),
+        "ece": _calibration_error(told),
+        "ece_labelled": _calibration_error([(one.confidence, one.right) for one in labelled if one.offered]),
+        "ece_all": _calibration_error(told + nothing),
+        "log_loss": _mean([-math.log2(min(1.0, max(LEAST_CHANCE, c if right else 1 - c))) for c, right in told]),
+        "brier": _mean([(c - right) ** 2 for c, right in told]),
+    }
+    return {name: figure for name, figure in found.items() if figure is not None}
+
+
+def against_goals(variant: str, figures: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+    """The figures of a variant, where there is one with its `goal` (at_least or at_most) and whether it is `met`."""
+    told = {}
+    for name, figure in figures.items():
+        goal = GOALS.get(variant, {}).get(name)
+        told[name] = dict(figure)
+        if goal is not None:
+            least, value = goal
+            met = figure["value"] >= value if least else figure["value"] <= value
+            told[name] |= {"goal": {"at_least" if least else "at_most": round(value, 4)}, "met": met}
+    return told
+
+
+def wilson(count: int, of: int) -> tuple[float, float]:
+    """Between what the share behind `count` of `of` lies, 19 times of 20 (Wilson 1927)."""
+    if not of:
+        return 0.0, 1.0
+    share, z2 = count / of, _Z * _Z
+    middle = (share + z2 / (2 * of)) / (1 + z2 / of)
+    half = _Z / (1 + z2 / of) * math.sqrt(share * (1 - share) / of + z2 / (4 * of * of))
+    return max(0.0, middle - half), min(1.0, middle + half)
+
+
+_Z = 1.96
+
+
+def _share(among: Sequence[Judged], holds: Callable[[Judged], bool]) -> dict[str, Any] | None:
+    if not among:
+        return None
+    count = sum(map(holds, among))
+    low, high = wilson(count, len(among))
+    return {"value": round(count / len(among), 4), "count": count, "n": len(among)} | _between(low, high)
+
+
+def _mean(values: Sequence[float]) -> dict[str, Any] | None:
+    if not values:
+        return None
+    mean = sum(values) / len(values)
+    spread = math.sqrt(sum((value - mean) ** 2 for value in values) / max(1, len(values) - 1))
+    half = _Z * spread / math.sqrt(len(values))
+    return {"value": round(mean, 4), "n": len(values)} | _between(max(0.0, mean - half), mean + half)
+
+
+def _calibration_error(told: Sequence[tuple[float, bool]]) -> dict[str, Any] | None:
     """Mean distance of confidence and frequency, weighted by how many fall in each bin."""
+    if not told:
+        return None
+    error = spread = 0.0
+    for one in _bins(told):
+        error += abs(sum(c for c, _ in one) - sum(r for _, r in one))
+        # With one right and one wrong more, so that ten of ten leave some doubt.
+        share = (sum(r for _, r in one) + 1) / (len(one) + 2)
+        spread += len(one) * share * (1 - share)
+    half = _Z * math.sqrt(spread) / len(told)
+    error /= len(told)
+    return {"value": round(error, 4), "n": len(told)} | _between(max(0.0, error - half), error + half)
+
+
+def _between(low: float, high: float) -> dict[str, float]:
+    return {"low": round(low, 4), "high": round(high, 4)}
+
+
+def _bins(told: Iterable[tuple[float, bool]]) -> list[list[tuple[float, bool]]]:
     bins: dict[int, list[tuple[float, bool]]] = defaultdict(list)
     for confidence, right in told:
         bins[min(9, int(confidence * 10))].append((confidence, right))
-    return sum(abs(sum(c for c, _ in one) - sum(r for _, r in one)) for one in bins.values()) / max(1, len(told))
+    return [bins[index] for index in sorted(bins)]
+
+
+def reliability(judged: Iterable[Judged]) -> list[dict[str, Any]]:
+    """For each tenth of confidence that occurs: how many first suggestions, their mean confidence, the share right."""
+    curve = []
+    for one in _bins((j.confidence, j.right) for j in judged if j.counts and j.offered):
+        right = sum(r for _, r in one)
+        low, high = wilson(right, len(one))
+        confidence = sum(c for c, _ in one) / len(one)
+        curve.append(
+            {"n": len(one), "confidence": round(confidence, 4), "right": round(right / len(one), 4)}
+            | _between(low, high)
+        )
+    return curve
+
+
+def precision_recall(judged: Iterable[Judged]) -> list[dict[str, float]]:
+    """Of the first suggestions at least so sure: the share that is right, and the share of labelled entries found."""
+    counted = [one for one in judged if one.counts]
+    labelled = sum(one.labelled for one in counted)
+    told = sorted(((one.confidence, one.right) for one in counted if one.offered), reverse=True)
+    curve = []
+    right = 0
+    for index, (confidence, is_right) in enumerate(told, 1):
+        right += is_right
+        if index == len(told) or told[index][0] < confidence:
+            point = {"precision": right / index, "recall": right / max(1, labelled)}
+            curve.append({"confidence": confidence} | {name: round(value, 4) for name, value in point.items()})
+    step = max(1, -(-len(curve) // POINTS))
+    return [point for index, point in enumerate(curve) if index % step == 0 or index == len(curve) - 1]
+
+
+def worst(judged: Iterable[Judged], most: int = MOST_MISTAKES) -> list[Judged]:
+    """The mistakes: wrong and sure before wrong and less so, then what was not found; ambiguous ones last."""
+
+    def cost(one: Judged) -> float:
+        if one.wrong_sure or one.sures > 1:
+            return 2.0 + max(s.confidence for s in one.offered)
+        if one.labelled:
+            return 0.0 if one.right else (one.confidence if one.offered else 0.5) * (0.5 if one.ambiguous else 1.0)
+        return one.confidence if one.label == REMOVED or one.confidence >= 0.8 else 0.0
+
+    wrong = [(cost(one), one) for one in judged]
+    return [one for _, one in sorted((w for w in wrong if w[0] > 0), key=lambda w: (-w[0], w[1].name))[:most]]
+
+
+def mistake(one: Judged) -> dict[str, Any]:
+    """What was typed, what was proposed, and what is right, for a person to read."""
+    kind = "proposed" if not one.labelled else "wrong" if one.offered else "nothing found"
+    if one.wrong_sure or one.sures > 1:
+        kind = "wrong and sure" if one.wrong_sure else "two sure"
+    proposed = [
+        _told(suggestion.concert) | {"confidence": suggestion.confidence, "band": suggestion.band.value, "right": right}
+        for suggestion, right in zip(one.offered, one.rights, strict=True)
+    ]
+    return {
+        "user": one.row["user"],
+        "entry_id": one.row["entry_id"],
+        "kind": kind,
+        "label": one.label,
+        "ambiguous": one.ambiguous,
+        "typed": {name: one.row[name] for name in TYPED if one.row.get(name) not in (None, "", [])},
+        "proposed": proposed,
+        "meant": None if one.meant is None or not one.row.get("gold") else _told(one.meant),
+    }
+
+
+def _told(concert: Facts) -> dict[str, Any]:
+    place = concert.place
+    told = {"artist": concert.artist, "night": concert.night.isoformat(), "venue": place.name, "city": place.city}
+    return {name: value for name, value in told.items() if value}
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluated:
+    """A variant of a history, answered and judged."""
+
+    variant: str
+    judged: list[Judged]
+
+    def as_json(self) -> dict[str, Any]:
+        """`summary`, with the variant's name and goals."""
+        told = {"variant": self.variant} | summary(self.judged)
+        return told | {"figures": against_goals(self.variant, told["figures"])}
+
+
+def evaluate_variants(
+    names: Sequence[str],
+    rows: Sequence[Row],
+    concerts: Sequence[Concert],
+    tables: Tables | None = None,
+    *,
+    seed: int = 0,
+    half: int | None = None,
+) -> list[Evaluated]:
+    """Variants of labelled rows, matched and judged; each catalogue is indexed once. `half`: only these entries."""
+    varied = {}
+    for name in names:
+        made = vary(name, rows, concerts, seed)
+        varied[name] = Varied([row for row in made.rows if half is None or half_of(row) == half], made.concerts)
+    users = {user: str(number) for number, user in enumerate(sorted({str(row["user"]) for row in rows}))}
+    found: dict[str, list[Suggestions]] = {name: [] for name in names}
+    for kept in sorted({VARIANTS[name].kept for name in names}):
+        together = [name for name in names if VARIANTS[name].kept == kept]
+        asked = [(name, row) for name in together for row in varied[name].rows]
+        # Another user for each variant: one user's entries may speak for each other, and these are the same ones.
+        lines = ((name, orjson.dumps(dict(row) | {"user": f"{name}:{users[str(row['user'])]}"})) for name, row in asked)
+        answers = match_entries(lines, varied[together[0]].concerts, tables)
+        for (name, row), (answer, _) in zip(asked, answers, strict=True):
+            if isinstance(answer, Suggestions):
+                found[name].append(answer.model_copy(update={"user": row["user"]}))
+    return [Evaluated(name, judge(varied[name].rows, found[name], varied[name].concerts, concerts)) for name in names]
 
 
 # -- pairs ------------------------------------------------------------------------------------------------------------
@@ -104,164 +474,4 @@ def evaluate_resolve(rows: Iterable[Row], concerts: Iterable[Concert]) -> dict[s
         sources = [member.source for member in concert.members]
         merged += len(sources) - len(set(sources))
         groups.append([gold[key] for m in concert.members if (key := (m.source, m.source_id)) in gold])
-    return _pairs(groups, Counter(gold.values())) | {"merged": merged}
-
-
-def _pairs(groups: Iterable[Sequence[Any]], sizes: Mapping[Any, int]) -> dict[str, Any]:
-    """Pairs found together against pairs that belong together."""
-    groups = [group for group in groups if group]
-    right = sum(count * (count - 1) // 2 for group in groups for count in Counter(group).values())
-    true = sum(size * (size - 1) // 2 for size in sizes.values())
-    found = sum(len(group) * (len(group) - 1) // 2 for group in groups)
-    precision, recall = right / found if found else 1.0, right / true if true else 1.0
-    return {
-        "records": sum(sizes.values()),
-        "clusters": len(groups),
-        "true_pairs": true,
-        "found_pairs": found,
-        "right_pairs": right,
-        "precision": round(precision, 4),
-        "recall": round(recall, 4),
-        "f1": round(2 * precision * recall / (precision + recall), 4) if right else 0.0,
-    }
-
-
-# -- MusicBrainz-20K --------------------------------------------------------------------------------------------------
-
-
-def evaluate_mb20k(rows: Sequence[Row]) -> dict[str, Any]:
-    """Track records (id, cluster_id, source, number, title, length, artist, album, year) clustered, then counted."""
-    clusters = cluster_tracks(rows)
-    truth = {row["id"]: row["cluster_id"] for row in rows}
-    return _pairs([[truth[one] for one in cluster] for cluster in clusters], Counter(truth.values()))
-
-
-MOST_SHARED = 150
-"""Records: a word that more of them hold finds nothing."""
-TRACK_PRIOR = -14.0
-"""log2 of 1 in 20,000 records."""
-NUMBER = (3.5, -3.0)
-LENGTH = (6.0, -6.0)
-YEAR = (4.0, -4.0)
-
-
-@dataclass(frozen=True, slots=True)
-class _Track:
-    id: str
-    source: str
-    grams: frozenset[str]
-    words: frozenset[str]
-    number: int | None
-    seconds: float | None
-    year: int | None
-
-
-def cluster_tracks(rows: Sequence[Row]) -> list[list[str]]:
-    """Ids of records that are one track, one record a source; reads no label."""
-    tracks = [_track(row) for row in rows]
-    counts = Counter(gram for track in tracks for gram in track.grams)
-    idf = {gram: math.log2(len(tracks) / count) for gram, count in counts.items()}
-    weight = [sum(idf[gram] for gram in track.grams) for track in tracks]
-    scored = []
-    for one, other in _candidate_tracks(tracks):
-        a, b = tracks[one], tracks[other]
-        shared = sum(idf[gram] for gram in a.grams & b.grams)
-        # Dice over what each says: a title alone is a part of title, artist and album.
-        dice = 2 * shared / ((weight[one] + weight[other]) or 1.0)
-        held = shared / (min(weight[one], weight[other]) or 1.0)
-        bits = _track_bits(a, b, dice, held)
-        if bits > 0:
-            scored.append((-bits, a.id, b.id, one, other))
-    parent = list(range(len(tracks)))
-    content = {index: [index] for index in range(len(tracks))}
-    pair_bits = {(one, other): -minus for minus, _, _, one, other in scored}
-    for *_, one, other in sorted(scored):
-        a_root, b_root = parent[one], parent[other]
-        if a_root == b_root:
-            continue
-        together = content[a_root] + content[b_root]
-        if len({tracks[index].source for index in together}) < len(together):
-            continue
-        # Average linkage: one good pair does not outweigh what the rest of the cluster says.
-        links = [pair_bits.get((min(i, j), max(i, j)), -10.0) for i in content[a_root] for j in content[b_root]]
-        if sum(links) / len(links) < 0:
-            continue
-        content[a_root] = together
-        for index in content.pop(b_root):
-            parent[index] = a_root
-    return [[tracks[index].id for index in members] for members in content.values()]
-
-
-def _track_bits(a: _Track, b: _Track, dice: float, held: float) -> float:
-    bits = TRACK_PRIOR + 40.0 * (max(dice, 0.85 * held) - 0.3)
-    if a.number is not None and b.number is not None:
-        bits += NUMBER[0] if a.number == b.number else NUMBER[1]
-    if a.seconds is not None and b.seconds is not None:
-        bits += LENGTH[0] if abs(a.seconds - b.seconds) <= 1.2 else LENGTH[1]
-    if a.year is not None and b.year is not None:
-        bits += YEAR[0] if a.year == b.year else YEAR[1]
-    return bits
-
-
-def _candidate_tracks(tracks: Sequence[_Track]) -> Iterable[tuple[int, int]]:
-    """Pairs of two sources that share two words which few hold, or one that very few do."""
-    holders: dict[str, list[int]] = defaultdict(list)
-    for index, track in enumerate(tracks):
-        for word in track.words:
-            holders[word].append(index)
-    shared: Counter[tuple[int, int]] = Counter()
-    for indexes in holders.values():
-        if len(indexes) <= MOST_SHARED:
-            weight = 2 if len(indexes) <= 30 else 1
-            for pair in combinations(indexes, 2):
-                shared[pair] += weight
-    return [
-        (one, other)
-        for (one, other), count in shared.items()
-        if count >= 2 and tracks[one].source != tracks[other].source
-    ]
-
-
-_LEADING_NUMBER = re.compile(r"^\d{1,3}\s*-\s*")
-_DIGITS = re.compile(r"\d+")
-
-
-def _track(row: Row) -> _Track:
-    title = _LEADING_NUMBER.sub("", row["title"] or "")
-    album = re.sub(r"\s*\((?:unknown|\d{2,4})\)$", "", row["album"] or "")
-    words = frozenset(word for text in (title, row["artist"] or "", album) for word in fold(text).split())
-    grams = frozenset(
-        padded[start : start + 3] for word in words for padded in [f" {word} "] for start in range(len(padded) - 2)
-    )
-    number = _DIGITS.search(row["number"] or "")
-    stems = {word[:4] + "~" for word in words if len(word) > 5} | {"~" + word[-4:] for word in words if len(word) > 5}
-    return _Track(
-        row["id"],
-        row["source"],
-        grams,
-        words | stems,
-        int(number[0]) if number else None,
-        _seconds(row["length"] or ""),
-        _short_year(row["year"] or "", row["album"] or ""),
-    )
-
-
-def _seconds(text: str) -> float | None:
-    """04:04, 244, 4.067 (minutes), '4m 4sec', 244226 (ms) are the same length."""
-    text = text.strip()
-    if found := re.fullmatch(r"(\d+):(\d\d)", text):
-        return int(found[1]) * 60.0 + int(found[2])
-    if found := re.fullmatch(r"(\d+)m\s*(\d+)\s*sec", text):
-        return int(found[1]) * 60.0 + int(found[2])
-    if re.fullmatch(r"\d+\.\d+", text):
-        return float(text) * 60.0
-    if text.isascii() and text.isdigit():
-        value = int(text)
-        return value / 1000.0 if value >= 10_000 else float(value)
-    return None
-
-
-def _short_year(text: str, album: str) -> int | None:
-    """The last two digits, which every source keeps; one source keeps them in the album."""
-    found = _DIGITS.search(text) or re.search(r"(?<=\()\d{4}(?=\)$)", album)
-    return int(found[0]) % 100 if found else None
+    return pair_figures(groups, Counter(gold.values())) | {"merged": merged}
