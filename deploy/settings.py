@@ -56,6 +56,9 @@ class Settings(BaseSettings):
     clickhouse_url: str = Field(
         default="", description="http(s)://user:password@host:port/db. Empty: the local stack's."
     )
+    weights: str = Field(
+        default="", description="A file of the matcher's weights, by `gigz calibrate`. Empty: those that Gigz ships."
+    )
     meilisearch_url: str = Field(default="", description="http(s)://host:port. Empty: the local stack's.")
     meilisearch_key: SecretStr = Field(default=SecretStr(""), description="Meilisearch's API key, where it wants one.")
     meilisearch_bin: str = Field(

@@ -1,111 +1,223 @@
 """An entry and its candidates -> suggestions: at most three, each with its reasons."""
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
-from functools import cached_property
+from itertools import islice
 from uuid import UUID
 
+import numpy as np
+
 from matchers import weights as w
-from matchers.evidence import Piece, evidence, in_time
-from matchers.score import band, probabilities
+from matchers.candidates import entry_keys, read_entry
+from matchers.catalogue import Catalogue, Rows
+from matchers.evidence import Asked, Compared, compare
+from matchers.score import MOST_BITS, Column, band, probabilities
 from matchers.text import FOLD_VERSION, fold
-from matchers.understand import Understood, understand
-from matchers.weights import WEIGHTS_VERSION
+from matchers.understand import understand
+from matchers.weights import Tables, default_tables
 from schemas import ids
 from schemas.concert import Concert
 from schemas.decision import Action, Decision
 from schemas.history import Entry
-from schemas.listing import Status
 from schemas.suggestion import Band, Evidence, Nothing, Suggestion, Suggestions
 from schemas.wanted import Wanted
 
 MOST = 3
 """Suggestions of an entry."""
+SETTLED = frozenset(["exact", "alias", "close"])
+"""Levels of the artist that can be sure: 'Peter Gabriel' is not surely 'Peter Gabriel feat. Sinéad O'Connor'."""
 
 
-@dataclass(frozen=True)
-class _Pair:
-    concert: Concert
-    pieces: list[Piece]
-
-    @cached_property
-    def bits(self) -> float:
-        return sum(piece.bits for piece in self.pieces)
-
-    @cached_property
-    def signature(self) -> str:
-        """Of the evidence's classes: the same as long as nothing changed that matters."""
-        said = ";".join(f"{piece.field}={piece.level}" for piece in self.pieces if piece.field != "prior")
-        return hashlib.sha256(said.encode()).hexdigest()[:16]
+BATCH = 256
+"""Entries compared at once: columns long enough that numpy's calls cost little, short enough for some MB."""
 
 
-def match(entry: Entry, concerts: Sequence[Concert], decisions: Sequence[Decision] = ()) -> Suggestions:
+def match(
+    entry: Entry, concerts: Sequence[Concert], decisions: Sequence[Decision] = (), tables: Tables | None = None
+) -> Suggestions:
     """The entry's set. `concerts`: its candidates in any order; `decisions`: those of this entry.
 
     Cancelled concerts are left out; a dismissed one while the evidence stays the same; a confirmed one is first.
     """
-    told = understand(entry)
-    verdicts = _Verdicts(decisions)
+    catalogue = Catalogue(concerts)
+    question = Question(entry, np.arange(len(catalogue)), decisions=decisions)
+    return match_rows([question], catalogue, tables or default_tables())[0]
+
+
+def match_all(entries: Iterable[Entry], catalogue: Catalogue, tables: Tables | None = None) -> Iterator[Suggestions]:
+    """The set of each entry, in order, from a whole catalogue."""
+    tables = tables or default_tables()
+    ahead = iter(entries)
+    while batch := list(islice(ahead, BATCH)):
+        questions = []
+        for entry in batch:
+            rows, left = catalogue.index.rows(entry_keys(entry, tables), w.MOST_CANDIDATES)
+            questions.append(Question(entry, rows, left))
+        yield from match_rows(questions, catalogue, tables)
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """An entry, the rows of a catalogue that it could mean, and what was decided on it."""
+
+    entry: Entry
+    rows: Rows
+    left_out: int = 0
+    """Keys that too many concerts share."""
+    decisions: Sequence[Decision] = ()
+
+
+def match_rows(questions: Sequence[Question], catalogue: Catalogue, tables: Tables) -> list[Suggestions]:
+    """The set of each, out of its rows; compared all at once."""
+    verdicts = [_Verdicts(question.decisions) for question in questions]
+    asked = []
+    for question, verdict in zip(questions, verdicts, strict=True):
+        told, others = read_entry(question.entry, tables)
+        running = ~catalogue.cancelled[question.rows]
+        if verdict.decided:
+            running |= np.array([verdict.confirms(catalogue.concerts[row]) for row in question.rows], dtype=np.bool_)
+        rows = question.rows[running] if not told.says_nothing else question.rows[:0]
+        asked.append(Asked(told, others, rows))
+    compared = compare(asked, catalogue, tables)
+    hidden = _hidden(compared)
+    return [
+        _answer(question, verdict, compared, hidden, number)
+        for number, (question, verdict) in enumerate(zip(questions, verdicts, strict=True))
+    ]
+
+
+def _answer(question: Question, verdicts: "_Verdicts", compared: Compared, hidden: Column, number: int) -> Suggestions:
+    entry, told = question.entry, compared.asked[number].told
     found = Suggestions(
         user=entry.user,
         entry_id=entry.entry_id,
         entry=entry.remembered,
         decision=verdicts.last,
-        weights=WEIGHTS_VERSION,
+        weights=compared.tables.version,
         fold=FOLD_VERSION,
     )
+    unread = entry.date is not None and not told.whens
     if told.says_nothing:
-        return found.model_copy(update={"reason": Nothing.NOTHING_TO_GO_BY})
-    running = {
-        concert.concert_id: concert
-        for concert in concerts
-        if concert.status is not Status.CANCELLED or verdicts.confirms(concert)
-    }
-    pairs = [_Pair(concert, evidence(told, concert)) for concert in running.values()]
-    standing = [pair for pair in pairs if not verdicts.dismisses(pair)]
-    suggestions = _ranked(entry, told, standing, verdicts)
+        return found.model_copy(update={"reason": Nothing.UNREADABLE_DATE if unread else Nothing.NOTHING_TO_GO_BY})
+    pairs = np.arange(compared.starts[number], compared.starts[number + 1])
+    standing = pairs
+    if verdicts.decided:
+        standing = np.array([pair for pair in pairs if not verdicts.dismisses(compared, int(pair))], dtype=np.int64)
+    suggestions = _ranked(question, compared, hidden, standing, verdicts)
     if suggestions:
         # A set that still asks is not decided, whatever was said of others before.
         asks = verdicts.last in (Action.DISMISSED, Action.OTHER_NIGHT)
         return found.model_copy(update={"suggestions": suggestions, "decision": None if asks else verdicts.last})
-    weak = Nothing.TOO_WEAK if pairs else Nothing.NO_CANDIDATE
-    reason = Nothing.DISMISSED if len(standing) < len(pairs) else weak
+    if len(standing) < len(pairs):
+        reason = Nothing.DISMISSED
+    elif unread:
+        reason = Nothing.UNREADABLE_DATE
+    elif question.left_out:
+        reason = Nothing.TOO_MANY
+    else:
+        reason = Nothing.TOO_WEAK if len(pairs) else Nothing.NO_CANDIDATE
     return found.model_copy(update={"reason": reason})
 
 
-def _ranked(entry: Entry, told: Understood, pairs: Sequence[_Pair], verdicts: "_Verdicts") -> tuple[Suggestion, ...]:
+def _ranked(
+    question: Question, compared: Compared, hidden: Column, pairs: Rows, verdicts: "_Verdicts"
+) -> tuple[Suggestion, ...]:
     """Best first; equal bits fall by night and id, so that nothing depends on the order of the candidates."""
-    best = sorted(pairs, key=lambda pair: (-round(pair.bits, 6), pair.concert.night, pair.concert.concert_id.int))
-    chances = dict(zip((pair.concert.concert_id for pair in best), probabilities([p.bits for p in best]), strict=True))
-    together = sum(chances.values())
+    if not len(pairs):
+        return ()
+    bits = compared.total[pairs]
+    chances = probabilities(bits, hidden[pairs], compared.tables)
+    chances = np.where(compared.timely[pairs], chances, np.minimum(chances, w.OFF_NIGHT_MOST))
+    confirmed = [
+        place for place in range(len(pairs)) if verdicts.decided and verdicts.confirms(compared.concert(pairs[place]))
+    ]
+    if not confirmed and not np.max(chances) >= w.SHOWN_BESIDE:
+        return ()
+    best = _best(bits, compared.catalogue.order[compared.rows[pairs]], MOST + 1)
+    together = float(np.sum(chances))
     # Who said that it was not this one still looks for the other one.
     look_further = together >= 0.5 or verdicts.last in (Action.DISMISSED, Action.OTHER_NIGHT)
-    confirmed = [pair for pair in best if verdicts.confirms(pair.concert)]
-    shown = confirmed[:1] + [
-        pair
-        for pair in best[:MOST]
-        if pair not in confirmed[:1]
+    first = sorted(confirmed, key=lambda place: -bits[place])[:1]
+    # Where the night itself is in doubt, the other nights of the run are what else it can be.
+    doubt = not compared.timely[pairs[best[0]]] and chances[best[0]] >= w.POSSIBLE
+    shown = first + [
+        place
+        for place in best[:MOST]
+        if place not in first
         and (
-            chances[pair.concert.concert_id] >= w.POSSIBLE
-            or (look_further and chances[pair.concert.concert_id] >= w.SHOWN_BESIDE)
+            chances[place] >= w.POSSIBLE
+            or (look_further and chances[place] >= w.SHOWN_BESIDE)
+            or (doubt and bits[place] >= bits[best[0]] - w.SAME_RUN)
         )
     ]
     made = []
-    for rank, pair in enumerate(shown[:MOST], 1):
-        others = [other.bits for other in best[:2] if other is not pair]
-        margin = pair.bits - others[0] if others else w.SURE_MARGIN
-        timely = in_time(told, pair.concert.night)
-        confidence = chances[pair.concert.concert_id]
-        if not timely:
-            confidence = min(confidence, w.OFF_NIGHT_MOST)
-        made.append(_suggestion(entry, pair, rank, confidence, band(confidence, margin, timely)))
+    for rank, place in enumerate(shown[:MOST], 1):
+        others = [bits[other] for other in best[:2] if other != place]
+        margin = float(bits[place] - others[0]) if others else w.SURE_MARGIN
+        confidence, pair = float(chances[place]), int(pairs[place])
+        reads = band(confidence, margin, settled=_settled(compared, pair))
+        made.append(_suggestion(question, compared, pair, rank, confidence, reads))
     return tuple(made)
 
 
-def _suggestion(entry: Entry, pair: _Pair, rank: int, confidence: float, reads: Band) -> Suggestion:
-    concert = pair.concert
+def _best(bits: Column, order: Rows, most: int) -> list[int]:
+    """The places of the most bits, best first."""
+    rounded = -np.round(bits, 6)
+    near = np.arange(len(bits))
+    if len(bits) > 64:
+        near = np.flatnonzero(rounded <= np.partition(rounded, most - 1)[most - 1])
+    found: list[int] = near[np.lexsort((order[near], rounded[near]))].tolist()
+    return found
+
+
+def _hidden(compared: Compared) -> Column:
+    """Odds, for each pair, of a show that no source lists and that fits as well.
+
+    Of an interval: another night of the same run or tour. Of a name that is only like the typed one: the act that was
+    typed, where one of the acts that played there and then is called so by chance.
+    """
+    levels, weights, entry = compared.levels, compared.tables.weights, compared.entry
+    near = np.zeros(len(entry), dtype=np.bool_)
+    for field in ("city", "distance"):
+        if field in levels:
+            near |= np.isin(levels[field], (0, 1))
+    open_ = np.array([sum(when.days for when in one.told.whens) != 1 for one in compared.asked], dtype=np.bool_)[entry]
+    found = np.where(open_, np.where(near, weights.unlisted_here, weights.unlisted_anywhere), 0.0)
+    if "songs" in levels:
+        # Of another night of the tour, about every second song is the same.
+        played = np.minimum(np.maximum(levels["songs"], 0) // 64, 10)
+        found = found * np.exp2(-weights.unlisted_song * played)
+    if "artist" in levels:
+        there = np.maximum(1, np.bincount(entry, near & compared.timely, len(compared.asked)))[entry]
+        alike = np.exp2(np.minimum(-compared.bits["artist"], MOST_BITS))
+        found = found + np.where(levels["artist"] > LIKE_BY_CHANCE, weights.unlisted * there * alike, 0.0)
+    return found
+
+
+LIKE_BY_CHANCE = w.ARTIST.index("close")
+"""Levels beyond it are names that another act may have."""
+
+
+def _settled(compared: Compared, pair: int) -> bool:
+    """Whether nothing typed speaks against it: its night and weekday, its artist's name, its status."""
+    night = compared.concert(pair).night
+    if compared.told(pair).whens and not any(night in when and not when.doubt for when in compared.told(pair).whens):
+        return False
+    if "status" in compared.levels and compared.levels["status"][pair] > 0:
+        return False
+    level = int(compared.levels["artist"][pair]) if "artist" in compared.levels else -1
+    return level < 0 or w.ARTIST[level] in SETTLED
+
+
+def _suggestion(
+    question: Question, compared: Compared, pair: int, rank: int, confidence: float, reads: Band
+) -> Suggestion:
+    entry, concert = question.entry, compared.concert(pair)
+    why = [Evidence(field=one.field, bits=round(one.bits, 3), text=one.text) for one in compared.pieces(pair)]
+    if question.left_out:
+        why.append(Evidence(field="cap", bits=0.0, text=f"only the nearest {w.MOST_CANDIDATES:,} shows were compared"))
     return Suggestion(
         suggestion_id=ids.suggestion_id(entry.user, entry.entry_id, concert.concert_id),
         rank=rank,
@@ -114,9 +226,14 @@ def _suggestion(entry: Entry, pair: _Pair, rank: int, confidence: float, reads: 
         members=concert.members,
         confidence=round(confidence, 6),
         band=reads,
-        why=tuple(Evidence(field=one.field, bits=round(one.bits, 3), text=one.text) for one in pair.pieces),
-        signature=pair.signature,
+        why=tuple(why),
+        signature=signature(compared, pair),
     )
+
+
+def signature(compared: Compared, pair: int) -> str:
+    """Of the evidence's levels: the same as long as nothing changed that matters."""
+    return hashlib.sha256(compared.signature(pair).encode()).hexdigest()[:16]
 
 
 class _Verdicts:
@@ -137,19 +254,27 @@ class _Verdicts:
         last = ordered[-1] if ordered else None
         self.last: Action | None = None if last is None or last.action is Action.UNDONE else last.action
         # The last word on each concert, told by any of its listings.
-        self._of_listing: dict[UUID, Decision] = {}
+        self._of_listing: dict[tuple[UUID, str | None], Decision] = {}
         self._of_concert: dict[UUID, Decision] = {}
         for decision in standing:
             if decision.action is Action.SNOOZED:
                 continue
             self._of_concert[decision.concert_id] = decision
+            # A listing speaks of every act of its bill: where it was kept, the act counts, too.
+            acts = {member.listing_id: member.act for member in decision.members}
             for listing_id in decision.listing_ids:
-                self._of_listing[listing_id] = decision
+                self._of_listing[listing_id, acts.get(listing_id)] = decision
+
+    @property
+    def decided(self) -> bool:
+        """Whether anything was said of any concert."""
+        return bool(self._of_concert)
 
     def _on(self, concert: Concert) -> Decision | None:
         if not self._of_concert:
             return None
-        told = [self._of_listing[m.listing_id] for m in concert.members if m.listing_id in self._of_listing]
+        ways = ((member.listing_id, act) for member in concert.members for act in (member.act, None))
+        told = [self._of_listing[way] for way in ways if way in self._of_listing]
         if concert.concert_id in self._of_concert:
             told.append(self._of_concert[concert.concert_id])
         return max(told, key=lambda one: (one.decided_at, str(one.decision_id)), default=None)
@@ -159,20 +284,24 @@ class _Verdicts:
         decision = self._on(concert)
         return decision is not None and decision.action is Action.CONFIRMED
 
-    def dismisses(self, pair: _Pair) -> bool:
+    def dismisses(self, compared: Compared, pair: int) -> bool:
         """Whether the user said no, and the evidence is what it was then."""
-        decision = self._on(pair.concert)
+        decision = self._on(compared.concert(pair))
         return (
             decision is not None
             and decision.action in (Action.DISMISSED, Action.OTHER_NIGHT)
-            and decision.signature in ("", pair.signature)
+            and decision.signature in ("", signature(compared, pair))
         )
 
 
 def wanted(entry: Entry, found: Suggestions) -> Wanted | None:
     """What to fetch for an entry that found nothing: artist and year, and nothing about the user, not even the day."""
     told = understand(entry)
-    if found.suggestions or found.reason not in (Nothing.NO_CANDIDATE, Nothing.TOO_WEAK) or told.artist is None:
+    if (
+        found.suggestions
+        or found.reason not in (Nothing.NO_CANDIDATE, Nothing.TOO_WEAK, Nothing.TOO_MANY)
+        or told.artist is None
+    ):
         return None
     years = {year for when in told.whens for year in (when.start.year, when.end.year)}
     if len(years) != 1 or not 1900 <= (year := min(years)) <= 2200:

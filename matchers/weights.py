@@ -1,86 +1,165 @@
-"""How much each agreement between an entry and a concert is worth.
+"""How much each agreement between an entry and a concert is worth, and the thresholds of an answer.
 
 Unit    bits, log2(m/u): they add; 10 bits are odds of about 1000 to 1
-Source  set by hand, not fitted. m is the share of right pairs that agree so, u of wrong pairs. Where a comment gives a
-        count, it was taken with `evidence` on the 786 pairs labelled `match` in two listeners' histories (u: on 164,889
-        other pairs of every fourth of those entries); everything else is assumed. The values were chosen with all of
-        these histories in sight, so figures on them are no held-out figures.
-Caution every one of the 786 has the right date, for that is how they were labelled: what a wrong date is worth cannot
-        be counted there. u is taken from the world at large rather than counted, since a catalogue made of the right
-        concerts alone is too small to show chance agreement.
-Model   Fellegi & Sunter 1969, doi:10.1080/01621459.1969.10501049
+Source  weights.json beside this module, written by `gigz calibrate`; its `source` names data, pairs and date
+Model   Fellegi & Sunter 1969, doi:10.1080/01621459.1969.10501049; frequencies of values after Winkler 1989
 """
 
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from importlib.resources import files
 from math import log2
 
-WEIGHTS_VERSION = "1"
-"""Goes up with every change of a number below: travels with every suggestion."""
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import ValidationError
+
+from matchers.places import venue_key
+from matchers.text import fold
+from schemas.message import MessageError, message_error
+from schemas.weights import AliasVenue, Method, Weights
 
 NIGHTS = 10_000
-"""u of one night is its inverse: 27 years of evenings. Assumed."""
-PRIOR = -20.0
-"""A catalogue of a million concerts, one of which is meant."""
+"""u of one night is its inverse: 27 years of evenings."""
 
-ARTIST = {
-    "exact": log2(0.94 * 40_000),  # counted 774 of 786, m lower for worse typists; u assumed: 40,000 acts
-    "part": log2(0.03 * 10_000),  # counted 9 of 786: 'Peter Hook' and 'Peter Hook & the Light'
-    "close": log2(0.02 * 60_000),  # counted 2 of 786; hardly anyone else is called so
-    "similar": log2(0.01 * 6_000),  # assumed; counted 0 of 786
-    "related": log2(0.004 * 300),  # counted 1 of 786; u counted 50 of 164,889, assumed higher
-    "different": -12.0,  # counted 0 of 786: the other acts of a bill agree in all the rest
+# Levels of each field, best first; their order is their code in columns.
+ARTIST = ("exact", "alias", "part", "close", "similar", "faint", "related", "different", "tribute")
+DATE = ("same", "reading", "within", "edge", "day-off", "days-off", "year-off", "swapped", "month-off", "other")
+TOWN = ("same", "suburb", "other", "far")
+REGION = ("same", "different")
+COUNTRY = ("same", "different")
+DISTANCE = ("within-2", "within-10", "within-40", "within-150", "far")
+RINGS = (2.0, 10.0, 40.0, 150.0)
+"""Kilometres up to."""
+VENUE = ("same", "alias", "part", "room", "similar", "different")
+SONG = ("played", "missing")
+TIME = ("near", "apart", "far")
+STATUS = ("stands", "postponed", "vanished")
+
+FIELDS: Mapping[str, tuple[str, ...]] = {
+    "artist": ARTIST,
+    "date": DATE,
+    "city": TOWN,
+    "region": REGION,
+    "country": COUNTRY,
+    "distance": DISTANCE,
+    "venue": VENUE,
+    "venue-alone": VENUE,
+    "song": SONG,
+    "time": TIME,
+    "status": STATUS,
 }
-SHORT_NAME = -2.5
-"""For names up to three letters: several acts share them."""
-TRIBUTE = -14.0
-"""One side plays the other's songs."""
-
-SAME_NIGHT = log2(0.94 * NIGHTS)
-ONE_DAY_OFF = log2(0.01 * NIGHTS)  # assumed: .01 to each side
-FEW_DAYS_OFF = log2(0.0005 * NIGHTS)  # assumed; 2-7 days
-YEAR_OFF = log2(0.003 * NIGHTS)  # assumed; the same day of a neighbouring year
-SWAPPED = log2(0.002 * NIGHTS)  # assumed; day and month changed places
-MONTH_OFF = log2(0.0001 * NIGHTS)
-OTHER_NIGHT = -8.0
-INTERVAL_RIGHT = 0.95
-"""A typed month or year holds the night so often: assumed."""
-INTERVAL_EDGE = 0.03
-"""It was within half the interval's length outside."""
-
-TOWN_SAME = {5_000_000: 5.5, 1_000_000: 6.5, 100_000: 7.5, 0: 8.5}
-"""By people: 'same town' says less of London than of Vila Real. Counted 772 of 786; the steps assumed."""
-TOWN_UNLISTED = 8.0
-TOWN_SUBURB = 4.0  # counted 14 of 786: Los Angeles for Universal City
-TOWN_FAR = -7.0  # counted 0 of 786; u counted .70
-TOWN_OTHER = -4.0  # a village that the gazetteer does not know may lie beside the town
-REGION = {True: 4.0, False: -4.0}
-COUNTRY = {True: 2.5, False: -6.0}
-"""Only where the towns cannot be compared."""
-
-VENUE_HERE = {"same": 5.0, "part": 4.5, "similar": 3.0, "different": -2.0}
-"""Given the same town. 'Kia Forum' and 'Great Western Forum' are one hall: of 231 pairs with a
-venue on both sides counted 168 same, 39 part, 6 similar, 18 different."""
-VENUE_ALONE = {"same": 9.0, "part": 7.0, "similar": 3.0, "different": -3.0}
-"""Where the town is not known."""
-
-DISTANCE = {2.0: 9.0, 10.0: 6.5, 40.0: 4.5, 150.0: 0.0}
-"""By kilometres up to."""
-DISTANCE_FAR = -8.0
-
-SONG_PLAYED = 2.1
-"""Assumed: m .85, u .2 among the nights of one artist. No entry of the histories remembers songs."""
-SONG_MISSING = -2.4
-SONGS_MOST = 10.0
-SETLIST_COMPLETE = 8
-"""Songs: a shorter list may lack what was played."""
-
-TIME_NEAR = 1.0
-TIME_FAR = -1.5
+"""`venue` where the place around it was compared already, `venue-alone` where it was not."""
 
 SURE, LIKELY, POSSIBLE = 0.99, 0.8, 0.3
 SURE_MARGIN = 6.0
 """Bits to the second."""
-OFF_NIGHT_MOST = 0.75
-"""Confidence of a concert on a night that was not typed, so that it never reads better than possible. The 53 pairs
-labelled `other_date` (29 of them a day off) are all said not to be the show. Assumed."""
+OFF_NIGHT_MOST = 0.35
+"""Confidence of a concert on a night that was not typed, so that it never reads better than possible."""
 SHOWN_BESIDE = 0.02
 """Of the set's further members, where the set as a whole is likelier than not."""
+SAME_RUN = 10.0
+"""Bits: another night of the same artist in the same place is worth no less, a few days off against one."""
+SONGS_MOST = 10.0
+"""Bits for or against, however many songs: they hang together."""
+SETLIST_COMPLETE = 8
+"""Songs: a shorter list may lack what was played."""
+MOST_CANDIDATES = 5_000
+"""Compared for one entry; the keys that fewest concerts share come first."""
+
+
+@dataclass(frozen=True)
+class Others:
+    """What else an entry's artist and venue are called."""
+
+    artists: tuple[str, ...] = ()
+    venues: tuple[AliasVenue, ...] = ()
+
+
+NO_OTHERS = Others()
+
+
+class Tables:
+    """Weights as columns of bits: `bits[field][code]`."""
+
+    def __init__(self, weights: Weights) -> None:
+        self.weights = weights
+        self.bits: dict[str, NDArray[np.float64]] = {
+            field: np.array([log2(weights.levels[field][name].m / weights.levels[field][name].u) for name in names])
+            for field, names in FIELDS.items()
+        }
+
+    def others(self, user: str, artist: str | None, venue: str | None) -> Others:
+        """Other names of what this user typed: everybody's, and the user's own."""
+        books = [self.weights.names]
+        if user in self.weights.users:
+            books.append(self.weights.users[user])
+        artists = [name for book in books for name in book.artists.get(fold(artist or ""), ())]
+        venues = [other for book in books for other in book.venues.get(venue_key(venue or ""), ())]
+        return Others(tuple(dict.fromkeys(artists)), tuple(dict.fromkeys(venues)))
+
+    @property
+    def version(self) -> str:
+        """Travels with every suggestion."""
+        return self.weights.version
+
+    @cached_property
+    def date_within(self) -> float:
+        """How often the night is within what was typed, where that is an interval."""
+        return self.weights.levels["date"]["within"].m
+
+    @cached_property
+    def date_edge(self) -> float:
+        """How often it lies just outside."""
+        return self.weights.levels["date"]["edge"].m
+
+    def artist_frequency(self, folded: str) -> float:
+        """Bits that an agreement on this artist is worth less than on a rare one: 0 or negative."""
+        return self._rarer(self.weights.frequencies.artists.get(folded), "artist")
+
+    def _rarer(self, share: float | None, field: str) -> float:
+        u = self.weights.levels[field][FIELDS[field][0]].u
+        return 0.0 if share is None or share <= u else log2(u / share)
+
+    def town(self, town: str, people: int | None) -> float:
+        """Bits of an agreement on this town ('porto,PT'): by how often it was counted, else by its size."""
+        level = self.weights.levels["city"]["same"]
+        share = self.weights.frequencies.towns.get(town)
+        if share is None and people is not None:
+            share = next((share for least, share in self.weights.frequencies.sizes if people >= least), None)
+        return log2(level.m / (level.u if share is None else share))
+
+    def calibrated(self, odds: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Log2 odds as fitted on held-out answers."""
+        calibration = self.weights.calibration
+        if calibration.method is Method.PLATT:
+            return calibration.slope * odds + calibration.shift
+        if calibration.method is Method.ISOTONIC:
+            return np.interp(odds, calibration.x, calibration.y)
+        return odds
+
+
+def read_weights(body: bytes) -> Tables:
+    """The weights in these bytes. MessageError names what is wrong or missing: 'levels.artist.exact'."""
+    try:
+        weights = Weights.model_validate_json(body)
+    except ValidationError as error:
+        raise message_error(error) from error
+    missing = [
+        f"levels.{field}.{name}"
+        for field, names in FIELDS.items()
+        for name in names
+        if name not in weights.levels.get(field, {})
+    ]
+    if missing:
+        raise MessageError(
+            "missing_field", f"{', '.join(missing[:5])}: the matcher needs it. Remedy: `gigz calibrate`."
+        )
+    return Tables(weights)
+
+
+@lru_cache(maxsize=1)
+def default_tables() -> Tables:
+    """The weights that Gigz ships."""
+    return read_weights(files("matchers").joinpath("weights.json").read_bytes())

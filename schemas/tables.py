@@ -191,6 +191,10 @@ class SuggestionsRow(Base):
     rev: Mapped[int] = mapped_column(BigInteger)
     suggestion_ids: Mapped[list[UUID]]
     confidence: Mapped[float] = mapped_column(Float, comment="Of the first; 0 for an empty set.")
+    claims: Mapped[list[UUID]] = mapped_column(
+        server_default="{}", comment="Concerts it proposes for itself, whatever the user's other entries say."
+    )
+    alone: Mapped[dict[str, Any] | None] = mapped_column(comment="The set for itself, where it is not what is shown.")
     body: Mapped[dict[str, Any]]
 
 

@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any, Literal, get_args
 
 import structlog
@@ -20,9 +21,11 @@ from deploy.flow import WORKER_OF
 from deploy.logs import configure
 from deploy.settings import Settings, SettingsError
 from matchers.places import warm
+from matchers.weights import Tables, default_tables, read_weights
 from schemas.concert import Concert
 from schemas.decision import Decision
 from schemas.history import BackfilledEntry, Entry, Rematch
+from schemas.message import MessageError
 from schemas.topics import read_by, written_by
 from streams import match, normalise, rematch, resolve
 from streams.app import data_folder, make_app
@@ -117,13 +120,23 @@ def _read_topics(frame: Frame, app: Any, stage: Stage, engine: AsyncEngine) -> N
         for kind in resolve.READS:
             frame.read(app, kind.topic, resolve.handler(kind, concerts, frame.clock))
     else:
-        store = MatchStore(engine, settings.outbox_shards, frame.clock)
+        store = MatchStore(engine, settings.outbox_shards, frame.clock, tables=_tables(settings))
         frame.read(app, Entry.topic, match.entries_handler(Entry, store, frame.clock))
         frame.read(app, Decision.topic, match.again_handler(Decision, store, frame.clock))
         frame.read(app, Rematch.topic, match.again_handler(Rematch, store, frame.clock))
         frame.read(app, Concert.topic, rematch.handler(store, frame.clock))
         backfill = match.entries_handler(BackfilledEntry, store, frame.clock)
         frame.read(app, BackfilledEntry.topic, backfill, backfill=True)
+
+
+def _tables(settings: Settings) -> Tables:
+    """The weights that every suggestion of this process is made with."""
+    if not settings.weights:
+        return default_tables()
+    try:
+        return read_weights(Path(settings.weights).read_bytes())
+    except (OSError, MessageError) as error:
+        raise SettingsError(f"GIGZ_WEIGHTS: {settings.weights}: {error}") from error
 
 
 async def take_apart(frame: Frame, app: Any) -> None:

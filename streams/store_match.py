@@ -8,13 +8,18 @@ either match sees the concert, or the concert side sees the entry.
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 from uuid import UUID
 
+import numpy as np
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from matchers.candidates import entry_keys
-from matchers.match import match, wanted
+from matchers.catalogue import Catalogue, fewest_first
+from matchers.match import Question, match_rows, wanted
+from matchers.settle import settle, shared
+from matchers.weights import MOST_CANDIDATES, Tables, default_tables
 from schemas.concert import Concert
 from schemas.decision import Decision
 from schemas.history import Entry
@@ -57,19 +62,36 @@ LOCK_ENTRIES = text(
     order by user_id, entry_id for update of e
     """
 )
-CANDIDATES = text(
+ASKED = text(
     """
-    select keys as held, cast(body as text) as body from state.concerts
-    where live and concert_id = any(array(
-        select c.concert_id from unnest(cast(:keys as text[])) as asked (key)
-        join state.concerts c on c.live and c.keys @> array[asked.key]
-        union
-        select concert_id from state.concert_members where listing_id = any(cast(:told as uuid[]))
-    ))
+    select asked.key, array_agg(c.concert_id) as concerts from unnest(cast(:keys as text[])) as asked (key)
+    cross join lateral (
+        select concert_id from state.concerts where live and keys @> array[asked.key] limit :most + 1
+    ) c
+    group by asked.key
     """
 )
-"""By keys, key by key: 10,000 keys against 3,600 concerts took 2.7 s as `keys && :keys`, 0.03 s as this join. Also what
-the user decided on, wherever its facts moved since: by the listings of that time."""
+"""Key by key: 10,000 keys against 3,600 concerts took 2.7 s as `keys && :keys`, 0.03 s as this join. A key that more
+concerts share than are compared is of no use: it need not be read to its end."""
+CONCERTS = text(
+    """
+    select c.concert_id, cast(c.body as text) as body, held.told
+    from state.concerts c
+    left join (
+        select concert_id, array_agg(listing_id) as told from state.concert_members
+        where listing_id = any(cast(:told as uuid[])) group by concert_id
+    ) held using (concert_id)
+    where c.live and (c.concert_id = any(cast(:ids as uuid[])) or held.told is not null)
+    """
+)
+"""Also what the user decided on, wherever its facts moved since: by the listings of that time."""
+PUT_KEYS = text(
+    """
+    update state.entries e set keys = r.keys
+    from json_to_recordset(cast(:rows as json)) as r (user_id text, entry_id text, keys text[])
+    where e.user_id = r.user_id and e.entry_id = r.entry_id
+    """
+)
 DECISIONS = text(
     """
     select user_id, entry_id, cast(d.body as text) as body from state.decisions d
@@ -79,19 +101,30 @@ DECISIONS = text(
 )
 SUGGESTIONS = text(
     """
-    select user_id, entry_id, s.rev, cast(s.body as text) as body from state.suggestions s
+    select user_id, entry_id, s.rev, s.claims, cast(s.body as text) as body, cast(s.alone as text) as alone
+    from state.suggestions s
     join json_to_recordset(cast(:rows as json)) as r (user_id text, entry_id text) using (user_id, entry_id)
     """
 )
+RIVALS = text(
+    """
+    select user_id, entry_id, s.rev, s.claims, cast(s.body as text) as body, cast(s.alone as text) as alone
+    from state.suggestions s
+    where user_id = any(cast(:users as text[])) and claims && cast(:ids as uuid[])
+    order by user_id, entry_id
+    """
+)
+"""Sets of the same users that could propose the same concerts. A user has some hundred."""
 PUT_SUGGESTIONS = text(
     """
-    insert into state.suggestions (user_id, entry_id, rev, suggestion_ids, confidence, body)
-    select user_id, entry_id, rev, suggestion_ids, confidence, body
+    insert into state.suggestions (user_id, entry_id, rev, suggestion_ids, confidence, claims, alone, body)
+    select user_id, entry_id, rev, suggestion_ids, confidence, claims, alone, body
     from json_to_recordset(cast(:rows as json)) as r
-        (user_id text, entry_id text, rev bigint, suggestion_ids uuid[], confidence double precision, body jsonb)
+        (user_id text, entry_id text, rev bigint, suggestion_ids uuid[], confidence double precision, claims uuid[],
+         alone jsonb, body jsonb)
     on conflict (user_id, entry_id) do update set
         rev = excluded.rev, suggestion_ids = excluded.suggestion_ids, confidence = excluded.confidence,
-        body = excluded.body, updated_at = now()
+        claims = excluded.claims, alone = excluded.alone, body = excluded.body, updated_at = now()
     """
 )
 ENTRIES_OF = text(
@@ -117,9 +150,15 @@ class MatchStore:
     """Entries in, suggestions out. Each method is one transaction."""
 
     def __init__(
-        self, engine: AsyncEngine, outbox_shards: int, clock: Clock, shown: Callable[[str], None] = lambda moment: None
+        self,
+        engine: AsyncEngine,
+        outbox_shards: int,
+        clock: Clock,
+        shown: Callable[[str], None] = lambda moment: None,
+        tables: Tables | None = None,
     ) -> None:
         self._engine = engine
+        self._tables = tables or default_tables()
         self._shards = outbox_shards
         self._clock = clock
         self._shown = shown
@@ -131,11 +170,11 @@ class MatchStore:
         A version older than what is stored changes nothing.
         """
         async with self._engine.begin() as connection:
-            if rows := _entry_rows(entries):
+            if rows := _entry_rows(entries, self._tables):
                 await connection.execute(PUT_ENTRIES, {"rows": as_rows(rows)})
             if gone := _rows(deleted):
                 await connection.execute(DELETE_ENTRIES, {"rows": as_rows(gone)})
-            if rows := _entry_rows(after):
+            if rows := _entry_rows(after, self._tables):
                 await connection.execute(PUT_ENTRIES, {"rows": as_rows(rows)})
 
     async def match(self, causes: Mapping[Key, Cause]) -> Matched:
@@ -151,37 +190,47 @@ class MatchStore:
             for row in await connection.execute(DECISIONS, asked):
                 decisions[row.user_id, row.entry_id].append(Decision.model_validate_json(row.body))
             told = {i for made in decisions.values() for decision in made for i in decision.listing_ids}
-            concerts = await _candidates(connection, {key for row in entries for key in row.held}, told)
+            read = {(r.user_id, r.entry_id): Entry.model_validate_json(r.body) for r in entries if r.body is not None}
+            keys = {at: entry_keys(entry, self._tables) for at, entry in read.items()}
+            # Other weights know other names, and another fold makes other keys.
+            stale = [
+                {"user_id": r.user_id, "entry_id": r.entry_id, "keys": sorted(keys[r.user_id, r.entry_id])}
+                for r in entries
+                if r.body is not None and keys[r.user_id, r.entry_id] != set(r.held)
+            ]
+            if stale:
+                await connection.execute(PUT_KEYS, {"rows": as_rows(stale)})
+            known = await _candidates(connection, set().union(*keys.values()), told)
             stored = {
-                (row.user_id, row.entry_id): (row.rev, Suggestions.model_validate_json(row.body))
-                for row in await connection.execute(SUGGESTIONS, asked)
+                (row.user_id, row.entry_id): _Stored.of(row) for row in await connection.execute(SUGGESTIONS, asked)
             }
-            rows, out, asking = [], [], {}
+            questions = {at: known.question(entry, keys[at], decisions[at]) for at, entry in read.items()}
+            alone = dict(zip(questions, match_rows([*questions.values()], known.catalogue, self._tables), strict=True))
             for row in entries:
                 at = (row.user_id, row.entry_id)
-                rev, before = stored.get(at, (0, None))
-                if row.body is None:
-                    if before is None:
-                        continue  # nobody was ever shown anything
-                    found, want = Suggestions(user=at[0], entry_id=at[1], reason=Nothing.ENTRY_DELETED), None
-                else:
-                    entry = Entry.model_validate_json(row.body)
-                    ways: list[str | UUID] = [*row.held, *(i for made in decisions[at] for i in made.listing_ids)]
-                    near = {c.concert_id: c for way in ways for c in concerts.get(way, ())}
-                    found = match(entry, [near[i] for i in sorted(near)], decisions[at])
-                    want = wanted(entry, found)
-                if before is not None and _same(before, found):
-                    continue
-                found = found.model_copy(update={"rev": rev + 1, "made_at": self._clock()})
-                rows.append(_row(found))
-                out.append(follow(found, causes[at], STAGE))
+                if row.body is None and at in stored:  # else nobody was ever shown anything
+                    alone[at] = Suggestions(user=at[0], entry_id=at[1], reason=Nothing.ENTRY_DELETED)
+            rivals = await _rivals(connection, alone, stored)
+            changed = _changed(alone, stored, rivals)
+            rows, out, asking = [], [], {}
+            for at, found in changed.items():
+                before = stored.get(at) or rivals.get(at)
+                cause = causes.get(at) or causes[min(key for key in causes if key[0] == at[0])]
+                raw = alone[at] if at in alone else rivals[at].alone
+                shown = before is not None and _same(before.body, found)
+                rev = before.rev if before is not None else 0
+                if not shown:
+                    found = found.model_copy(update={"rev": rev + 1, "made_at": self._clock()})
+                    out.append(follow(found, cause, STAGE))
+                rows.append(_row(found, raw))
+                want = wanted(read[at], found) if at in read and not shown else None
                 if want is not None:
-                    asking[want.key] = follow(want, causes[at], STAGE)
+                    asking[want.key] = follow(want, cause, STAGE)
             if rows:
                 await connection.execute(PUT_SUGGESTIONS, {"rows": as_rows(rows)})
             self._shown("written")
             await put_in_outbox(connection, [*out, *asking.values()], self._shards)
-        return Matched(len(entries), len(rows))
+        return Matched(len(entries), len(out))
 
     async def entries_of(self, keys: Iterable[str], concerts: Iterable[UUID]) -> list[tuple[Key, set[str | UUID]]]:
         """Entries that share one of these keys, or whose user decided on one of these concerts; and which."""
@@ -196,14 +245,104 @@ class MatchStore:
         return sorted(found.items())
 
 
-async def _candidates(connection: AsyncConnection, keys: set[str], told: set[UUID]) -> dict[str | UUID, list[Concert]]:
+@dataclass(frozen=True)
+class _Candidates:
+    """The concerts of a batch of entries, read once, and what finds them."""
+
+    catalogue: Catalogue
+    by_key: Mapping[str, Sequence[int]]
+    by_listing: Mapping[UUID, Sequence[int]]
+
+    def question(self, entry: Entry, keys: Iterable[str], decisions: Sequence[Decision]) -> Question:
+        """The entry with the rows it is compared with: by its keys, and by what was decided on."""
+        rows, left = fewest_first({key: self.by_key[key] for key in keys if key in self.by_key}, MOST_CANDIDATES)
+        told = {listing for decision in decisions for listing in decision.listing_ids}
+        rows |= {row for listing in told for row in self.by_listing.get(listing, ())}
+        return Question(entry, np.array(sorted(rows), dtype=np.int64), left, decisions)
+
+
+async def _candidates(connection: AsyncConnection, keys: set[str], told: set[UUID]) -> _Candidates:
     """Live concerts by the keys, and by the listings, that entries find them by."""
-    found: dict[str | UUID, list[Concert]] = defaultdict(list)
-    if keys or told:
-        for row in await connection.execute(CANDIDATES, {"keys": sorted(keys), "told": sorted(told)}):
-            concert = Concert.model_validate_json(row.body)
-            for way in (*keys.intersection(row.held), *told.intersection(m.listing_id for m in concert.members)):
-                found[way].append(concert)  # type: ignore[index]
+    asked: dict[str, list[UUID]] = {}
+    if keys:
+        rows = await connection.execute(ASKED, {"keys": sorted(keys), "most": MOST_CANDIDATES})
+        asked = {row.key: row.concerts for row in rows}
+    # What is shared by too many is looked at for nobody: its concerts need no reading.
+    ids = {one for found in asked.values() if len(found) <= MOST_CANDIDATES for one in found}
+    place: dict[UUID, int] = {}
+    by_listing: dict[UUID, list[int]] = defaultdict(list)
+    concerts: list[Concert] = []
+    if ids or told:
+        for row in await connection.execute(CONCERTS, {"ids": sorted(ids), "told": sorted(told)}):
+            place[row.concert_id] = len(concerts)
+            concerts.append(Concert.model_validate_json(row.body))
+            for listing in row.told or ():
+                by_listing[listing].append(place[row.concert_id])
+    return _Candidates(
+        Catalogue(concerts),
+        {
+            key: [place[one] for one in found if one in place] if len(found) <= MOST_CANDIDATES else range(len(found))
+            for key, found in asked.items()
+        },
+        by_listing,
+    )
+
+
+@dataclass(frozen=True)
+class _Stored:
+    """A set as it was written."""
+
+    rev: int
+    body: Suggestions
+    alone: Suggestions
+    """Before it was settled beside the user's others."""
+    claims: frozenset[UUID]
+
+    @classmethod
+    def of(cls, row: Any) -> "_Stored":
+        """From a row of SUGGESTIONS or RIVALS."""
+        shown = Suggestions.model_validate_json(row.body)
+        alone = shown if row.alone is None else Suggestions.model_validate_json(row.alone)
+        return cls(row.rev, shown, alone, frozenset(row.claims))
+
+
+async def _rivals(
+    connection: AsyncConnection, alone: Mapping[Key, Suggestions], stored: Mapping[Key, _Stored]
+) -> dict[Key, _Stored]:
+    """What else the same users could be shown of the same concerts, and, one step on, of what these propose.
+
+    A set is settled by what the others say for themselves, which does not change here: two steps are all.
+    """
+    users = sorted({user for user, _ in alone})
+    found: dict[Key, _Stored] = {}
+    ids = shared(alone.values()).union(*(one.claims for one in stored.values()))
+    asked: set[UUID] = set()
+    for _ in range(2):
+        if not ids - asked:
+            break
+        for row in await connection.execute(RIVALS, {"users": users, "ids": sorted(ids - asked)}):
+            if (row.user_id, row.entry_id) not in alone:
+                found[row.user_id, row.entry_id] = _Stored.of(row)
+        asked |= ids
+        ids = ids.union(*(one.claims for one in found.values()))
+    return found
+
+
+def _changed(
+    alone: Mapping[Key, Suggestions], stored: Mapping[Key, _Stored], rivals: Mapping[Key, _Stored]
+) -> dict[Key, Suggestions]:
+    """The sets to write: those computed anew, and rivals that read otherwise beside them."""
+    touched = shared(alone.values()).union(*(stored[at].claims for at in alone if at in stored))
+    everything = {**{at: one.alone for at, one in rivals.items()}, **alone}
+    settled = dict(zip(everything, settle([*everything.values()]), strict=True))
+    found = {}
+    for at in sorted(settled):
+        before = stored.get(at) if at in alone else rivals[at]
+        if at not in alone and not touched & rivals[at].claims:
+            continue
+        same = before is not None and _same(before.body, settled[at])
+        if not same or (at in alone and before is not None and not _same(before.alone, alone[at])):
+            found[at] = settled[at]
     return found
 
 
@@ -213,7 +352,7 @@ def _same(one: Suggestions, other: Suggestions) -> bool:
     return one.model_copy(update=neutral).to_bytes() == other.model_copy(update=neutral).to_bytes()
 
 
-def _entry_rows(entries: Iterable[Entry]) -> list[dict[str, object]]:
+def _entry_rows(entries: Iterable[Entry], tables: Tables) -> list[dict[str, object]]:
     newest: dict[Key, Entry] = {}
     for entry in entries:
         at = (entry.user, entry.entry_id)
@@ -225,7 +364,7 @@ def _entry_rows(entries: Iterable[Entry]) -> list[dict[str, object]]:
             "entry_id": entry.entry_id,
             "version": entry.version,
             "origin": entry.origin,
-            "keys": sorted(entry_keys(entry)),
+            "keys": sorted(entry_keys(entry, tables)),
             "body": body(entry),
         }
         for _, entry in sorted(newest.items())
@@ -236,12 +375,14 @@ def _rows(keys: Iterable[Key]) -> list[dict[str, str]]:
     return [{"user_id": user, "entry_id": entry} for user, entry in sorted(set(keys))]
 
 
-def _row(found: Suggestions) -> dict[str, object]:
+def _row(found: Suggestions, alone: Suggestions) -> dict[str, object]:
     return {
         "user_id": found.user,
         "entry_id": found.entry_id,
         "rev": found.rev,
         "suggestion_ids": [one.suggestion_id for one in found.suggestions],
         "confidence": found.suggestions[0].confidence if found.suggestions else 0.0,
+        "claims": [one.concert_id for one in alone.suggestions],
+        "alone": None if alone.suggestions == found.suggestions else body(alone),
         "body": body(found),
     }

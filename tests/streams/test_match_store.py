@@ -12,11 +12,12 @@ from deploy.settings import Settings
 from matchers.candidates import concert_keys, entry_keys
 from matchers.match import match
 from matchers.resolve import resolve
+from matchers.settle import settle
 from schemas.decision import Action
 from schemas.history import Entry, Rematch
 from schemas.listing import Listing
 from schemas.outgoing import tombstone
-from schemas.suggestion import Nothing, Suggestions
+from schemas.suggestion import Band, Nothing, Suggestions
 from schemas.wanted import Wanted
 from streams.store_match import MatchStore
 from tests.streams.conftest import rows
@@ -55,7 +56,8 @@ async def test_any_order_of_listings_and_entries_gives_the_same_suggestions(engi
     random.Random(4).shuffle(messages)
     for start in range(0, len(messages), 7):
         await flow.send(messages[start : start + 7])
-    assert await flow.suggestions() == expected(entries, [*listings, *moved])
+    alone = expected(entries, [*listings, *moved])
+    assert await flow.suggestions() == dict(zip(alone, settle([*alone.values()]), strict=True))
     assert sum(bool(found.suggestions) for found in (await flow.suggestions()).values()) >= 10
 
 
@@ -170,3 +172,34 @@ async def test_a_decision_during_a_rematch_waits_for_it_and_is_seen_by_the_next(
     assert seen == [before + 1]  # the API's transaction saw what the match wrote, not what it was about to replace
     await flow.decide(decision(shown, Action.CONFIRMED))
     assert (await flow.suggestions())["u", "1"].decision is Action.CONFIRMED
+
+
+async def test_a_show_that_another_entry_means_leaves_a_set_and_comes_back_with_its_deletion(
+    engine: AsyncEngine,
+) -> None:
+    flow = Flow(engine)
+    doubtful = entry("u", "off", artist="Low", date="2019-05-31", city="Oslo")
+    meant = entry("u", "meant", artist="Low", date="2019-06-01", city="Oslo")
+    await flow.send([listing("a", "1", "Low", "2019-06-01", **OSLO), doubtful])
+    before = (await flow.suggestions())["u", "off"]
+    assert before.suggestions[0].band is Band.POSSIBLE
+    await flow.send([meant])
+    assert (await flow.suggestions())["u", "off"].reason is Nothing.TAKEN
+    assert (await flow.suggestions())["u", "meant"].suggestions[0].band is Band.SURE
+    await flow.send([tombstone(Entry, meant.key, trace="t", stage="test", partition_by="u")])
+    assert (await flow.suggestions())["u", "off"] == before
+
+
+async def test_sets_of_one_user_are_settled_alike_in_any_order(engine: AsyncEngine) -> None:
+    nights = [listing("a", str(n), "Low", f"2019-06-0{n}", **OSLO) for n in (1, 2, 3)]
+    typed = ["2019-06-01", "2019-06-02", "Jun 2019", "2019-05-31", "2019-06-02"]
+    entries = [entry("u", str(n), artist="Low", date=when, city="Oslo") for n, when in enumerate(typed)]
+    alone = expected(entries, nights)
+    settled = {(one.user, one.entry_id): one for one in settle([*alone.values()])}
+    assert settled != alone
+    flow = Flow(engine)
+    messages: list[Listing | Entry] = [*nights, *entries]
+    random.Random(7).shuffle(messages)
+    for one in messages:
+        await flow.send([one])
+    assert await flow.suggestions() == settled
