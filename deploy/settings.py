@@ -56,6 +56,9 @@ class Settings(BaseSettings):
     clickhouse_url: str = Field(
         default="", description="http(s)://user:password@host:port/db. Empty: the local stack's."
     )
+    day_off_sources: str = Field(
+        default="", description="Sources whose dates are a day off at times, with commas: resolve looks a night aside."
+    )
     weights: str = Field(
         default="", description="A file of the matcher's weights, by `gigz calibrate`. Empty: those that Gigz ships."
     )
@@ -151,6 +154,11 @@ class Settings(BaseSettings):
                 except OSError as error:
                     raise SettingsError(f"{PREFIX}{name.upper()}_FILE: cannot read {path}: {error.strerror}") from error
         return values
+
+    @property
+    def day_off(self) -> frozenset[str]:
+        """`day_off_sources`, one by one."""
+        return frozenset(name.strip() for name in self.day_off_sources.split(",") if name.strip())
 
     def engine_url(self, engine: str) -> str:
         """Address of kafka, postgres, clickhouse or meilisearch: the setting, else what `gigz up` wrote.

@@ -116,7 +116,7 @@ def _read_topics(frame: Frame, app: Any, stage: Stage, engine: AsyncEngine) -> N
         for raw in normalise.RAW:
             frame.read(app, raw.topic, normalise.handler(raw, frame.clock))
     elif stage == "resolve":
-        concerts = ResolveStore(engine, settings.outbox_shards)
+        concerts = ResolveStore(engine, settings.outbox_shards, day_off=settings.day_off)
         for kind in resolve.READS:
             frame.read(app, kind.topic, resolve.handler(kind, concerts, frame.clock))
     else:

@@ -163,9 +163,15 @@ class ResolveStore:
     """Applies listings and venues. One batch is one transaction; `Applied` after its commit."""
 
     def __init__(
-        self, engine: AsyncEngine, outbox_shards: int, shown: Callable[[str], None] = lambda moment: None
+        self,
+        engine: AsyncEngine,
+        outbox_shards: int,
+        shown: Callable[[str], None] = lambda moment: None,
+        day_off: frozenset[str] = frozenset(),
     ) -> None:
         self._engine = engine
+        self._day_off = day_off
+        """Sources known to be a day off at times."""
         self._shards = outbox_shards
         self._shown = shown
         """Told of moments between statements: tests stop there."""
@@ -180,7 +186,7 @@ class ResolveStore:
                     listings[message.listing_id] = (message, cause)
             elif message.venue_id not in venues or venues[message.venue_id].version <= message.version:
                 venues[message.venue_id] = message
-        batch = _Batch(listings, venues, changes[0][1] if changes else None)
+        batch = _Batch(listings, venues, changes[0][1] if changes else None, self._day_off)
         keys = batch.keys
         begun = 0
         while changes:
@@ -210,7 +216,7 @@ class ResolveStore:
         listings += [message for i, (message, _) in batch.listings.items() if i not in block.listings]
         venue_rows = await connection.scalars(VENUES, {"keys": _without_prefix(block.at_venues)})
         venues = [Venue.model_validate_json(row) for row in venue_rows]
-        return await self._write(connection, batch, listings, resolve(listings, venues))
+        return await self._write(connection, batch, listings, resolve(listings, venues, self._day_off))
 
     async def _store(self, connection: AsyncConnection, batch: "_Batch", block: "_Block") -> None:
         rows = [
@@ -220,7 +226,7 @@ class ResolveStore:
                 "source_id": listing.source_id,
                 "version": listing.version,
                 "night": listing.night,
-                "keys": sorted(_all_keys(listing)),
+                "keys": sorted(_all_keys(listing, self._day_off)),
                 "body": body(listing),
             }
             for i, (listing, _) in batch.listings.items()
@@ -295,10 +301,11 @@ class _Batch:
     listings: dict[UUID, tuple[Listing, Cause]]
     venues: dict[UUID, Venue]
     first: Cause | None
+    day_off: frozenset[str]
 
     @property
     def keys(self) -> frozenset[str]:
-        return frozenset(key for listing, _ in self.listings.values() for key in block_keys(listing))
+        return frozenset(key for listing, _ in self.listings.values() for key in block_keys(listing, self.day_off))
 
     def cause_of(self, concert: Concert) -> Cause:
         """Of the batch's listing among the members, else of the batch."""
@@ -362,8 +369,8 @@ def canonical_without_rev(concert: Concert) -> bytes:
     return canonical(concert.model_dump(mode="json", by_alias=True, exclude_none=True, exclude={"rev"}))
 
 
-def _all_keys(listing: Listing) -> set[str]:
-    return {*block_keys(listing), *(VENUE_PREFIX + key for key in listing_venue_keys(listing))}
+def _all_keys(listing: Listing, day_off: frozenset[str]) -> set[str]:
+    return {*block_keys(listing, day_off), *(VENUE_PREFIX + key for key in listing_venue_keys(listing))}
 
 
 def _of_venue(key: str) -> bool:

@@ -224,3 +224,19 @@ async def test_a_venue_is_told_to_the_listings_that_it_concerns(engine: AsyncEng
     stored = await concerts(engine)
     assert stored == {c.concert_id: canonical_without_rev(c) for c in resolve([one], [venue])}
     assert stored != expected([one])
+
+
+async def test_a_source_known_to_be_a_day_off_joins_the_night_before(engine: AsyncEngine) -> None:
+    place = {"venue": "Paradiso", "city": "Amsterdam", "country": "NL"}
+    nights = [
+        listing("a", "1", "Sigur Rós", "2019-06-01", **place),
+        listing("late", "1", "Sigur Rós", "2019-06-02", **place),
+    ]
+    store = ResolveStore(engine, 8, day_off=frozenset(["late"]))
+    for one in nights:
+        await store.apply(caused([one]))
+    ((night,),) = await rows(engine, "select night from state.concerts where live")
+    assert str(night) == "2019-06-01"
+    both = listing("late", "2", "Sigur Rós", "2019-06-01", **place)
+    await store.apply(caused([both]))
+    assert len(await concerts(engine)) == 2, "a source that lists both nights means both"
