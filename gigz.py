@@ -578,6 +578,9 @@ def calibrate(
             "--general", help="For other catalogues, too: how people type, and not what this catalogue is like."
         ),
     ] = False,
+    keep: Annotated[
+        list[str] | None, typer.Option(help="A level that stays as frequent as it is: artist.exact; may be repeated.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Fit weights to a catalogue, and to decisions; a change that tells what was held out worse is refused (exit 1)."""
@@ -586,6 +589,10 @@ def calibrate(
     if not catalogue and not decisions:
         raise typer.BadParameter("nothing to go by: give a catalogue, or --decisions")
     begun = _tables(weights).weights
+    kept = [(field, level) for field, _, level in (one.partition(".") for one in keep or ())]
+    for field, level in kept:
+        if level not in begun.levels.get(field, {}):
+            raise typer.BadParameter(f"{field}.{level} is no level of the weights", param_hint="--keep")
     with err.status("reading") as status:
         made = calibrate_rows(
             begun,
@@ -598,6 +605,7 @@ def calibrate(
             half=half,
             seed=seed,
             general=general,
+            keep=kept,
             doing=status.update,
         )
     if as_json:
@@ -615,8 +623,8 @@ def calibrate(
         err.print("Nothing to write: the weights stay as they are.")
     elif out is not None:
         source = f"{made.about}, {datetime.now(UTC):%Y-%m-%d}; before: {begun.source or begun.version}"
-        kept = made.weights.model_copy(update={"source": source}).model_dump(mode="json")
-        out.write_bytes(orjson.dumps(kept, option=orjson.OPT_INDENT_2) + b"\n")
+        body = made.weights.model_copy(update={"source": source}).model_dump(mode="json")
+        out.write_bytes(orjson.dumps(body, option=orjson.OPT_INDENT_2) + b"\n")
         err.print(f"{out}: version {made.weights.version}")
 
 

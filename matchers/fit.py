@@ -7,7 +7,7 @@ learn   from decisions: names, then m, then the calibration, each kept only wher
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID
@@ -67,12 +67,13 @@ def fit(
     counted: Sequence[Concert] | None = None,
     *,
     general: bool = False,
+    keep: Collection[tuple[str, str]] = (),
 ) -> Fitted:
     """Weights for a catalogue: its frequencies and u by counting, m by EM on entries; nobody says what these mean.
 
     `groups`: the levels that these entries can tell; `counted`: the whole catalogue, where the entries are looked for
     in a part of it; `general`: for other catalogues than this one, so that m alone is fitted: it tells how people type,
-    u and frequencies tell what a catalogue is like. The same for any order of all.
+    u and frequencies tell what a catalogue is like; `keep`: fields and levels whose m stays. The same for any order.
     """
     catalogue = _catalogue(concerts)
     asked = [Answered(one) for one in sorted(entries, key=lambda one: (one.user, one.entry_id, one.to_bytes()))]
@@ -84,15 +85,23 @@ def fit(
     halves = _halves(asked)
     before, after = [], []
     for held in (0, 1):
-        taught, _ = fit_levels(halves[1 - held], catalogue, start, groups)
+        taught = _kept(fit_levels(halves[1 - held], catalogue, start, groups)[0], start, keep)
         before.append(_explained(halves[held], catalogue, start))
         after.append(_explained(halves[held], catalogue, taught))
     fitted, estimate = fit_levels(asked, catalogue, start, groups)
+    fitted = _kept(fitted, start, keep)
     return Fitted(fitted.versioned(), len(asked), len(whole), estimate, (before[0], before[1]), (after[0], after[1]))
 
 
 def _catalogue(concerts: Iterable[Concert]) -> Catalogue:
     return Catalogue(sorted(concerts, key=lambda one: one.concert_id))
+
+
+def _kept(weights: Weights, start: Weights, keep: Collection[tuple[str, str]]) -> Weights:
+    levels = {field: dict(of) for field, of in weights.levels.items()}
+    for field, name in keep:
+        levels[field][name] = start.levels[field][name]
+    return weights.model_copy(update={"levels": levels})
 
 
 def _explained(answered: Sequence[Answered], catalogue: Catalogue, weights: Weights) -> float:

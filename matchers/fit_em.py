@@ -21,7 +21,7 @@ from matchers.candidates import entry_keys, read_entry
 from matchers.catalogue import Catalogue, Codes, Rows
 from matchers.evidence import Asked, compare
 from matchers.match import BATCH
-from matchers.match import _hidden as hidden
+from matchers.match import hidden_odds as hidden
 from matchers.score import MOST_BITS, Column
 from matchers.weights import Tables
 from schemas.history import Entry

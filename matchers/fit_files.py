@@ -1,6 +1,6 @@
 """`gigz calibrate` on rows of files: which lines are fitted on what, and what cannot be used. Nothing is read here."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from math import log2
 from typing import Any, TypeVar
@@ -50,6 +50,8 @@ class Calibrated:
     fitted: Fitted | None
     learned: Learned | None
     refused: Sequence[Refusal]
+    keep: Sequence[str] = ()
+    """Levels that were not to be fitted."""
 
     @property
     def worse(self) -> bool:
@@ -61,7 +63,8 @@ class Calibrated:
         """What they were fitted on."""
         said = []
         if self.fitted is not None and self.told is not None:
-            said.append(f"{self.fitted.concerts:,} concerts and {self.told.about}")
+            kept = f", but for {', '.join(self.keep)}" if self.keep else ""
+            said.append(f"{self.fitted.concerts:,} concerts and {self.told.about}{kept}")
         if self.learned is not None:
             said.append(f"decisions on {self.learned.answers:,} lines")
         return "fitted on " + "; ".join(said)
@@ -180,12 +183,14 @@ def calibrate_rows(
     half: int | None = None,
     seed: int = 0,
     general: bool = False,
+    keep: Collection[tuple[str, str]] = (),
     doing: Callable[[str], None] = lambda what: None,
 ) -> Calibrated:
     """Weights fitted on a catalogue, then refined by decisions, as far as there are any.
 
     `names` and `half`: of the variants that the history is typed in, and of its entries (all where None);
-    `general`: see `fit`. A worse fit is not built on: the decisions then refine the weights that the run began with.
+    `general` and `keep`: see `fit`. A worse fit is not built on: the decisions then refine the weights that the run
+    began with.
     """
     doing("reading")
     lines = list(catalogue)
@@ -200,7 +205,7 @@ def calibrate_rows(
             listings = (one for one in read_messages(lines, message) if isinstance(one, Listing))
             told = _made_up(concerts, listings, seed)
         doing(f"fitting on {len(concerts):,} concerts and {told.about}")
-        fitted = fit(told.entries, told.concerts, weights, told.groups, concerts, general=general)
+        fitted = fit(told.entries, told.concerts, weights, told.groups, concerts, general=general, keep=keep)
         present = weights if fitted.worse else fitted.weights
     learned: Learned | None = None
     said = list(_parsed(decisions, decision_from_row, refused))
@@ -211,7 +216,7 @@ def calibrate_rows(
         doing(f"learning from {len(said):,} decisions")
         learned = learn(said, [*concerts, *seen], present)
         present = learned.weights
-    return Calibrated(weights, present, told, fitted, learned, refused)
+    return Calibrated(weights, present, told, fitted, learned, refused, [f"{field}.{name}" for field, name in keep])
 
 
 def _history(

@@ -81,7 +81,7 @@ def match_rows(questions: Sequence[Question], catalogue: Catalogue, tables: Tabl
         rows = question.rows[running] if not told.says_nothing else question.rows[:0]
         asked.append(Asked(told, others, rows))
     compared = compare(asked, catalogue, tables)
-    hidden = _hidden(compared)
+    hidden = hidden_odds(compared)
     return [
         _answer(question, verdict, compared, hidden, number)
         for number, (question, verdict) in enumerate(zip(questions, verdicts, strict=True))
@@ -172,7 +172,7 @@ def _best(bits: Column, order: Rows, most: int) -> list[int]:
     return found
 
 
-def _hidden(compared: Compared) -> Column:
+def hidden_odds(compared: Compared) -> Column:
     """Odds, for each pair, of a show that no source lists and that fits as well.
 
     Of an interval: another night of the same run or tour. Of a name that is only like the typed one: the act that was

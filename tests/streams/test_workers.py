@@ -16,6 +16,7 @@ from matchers.candidates import concert_keys, entry_keys
 from matchers.match import match
 from matchers.normalise import normalise
 from matchers.resolve import resolve
+from matchers.settle import settle
 from schemas.concert import Concert
 from schemas.history import BackfilledEntry, Entry
 from schemas.listing import Listing
@@ -95,7 +96,8 @@ def expected(raws: list[RawEvent], entries: list[Entry]) -> tuple[dict[UUID, byt
     for one in entries:
         keys = entry_keys(one)
         sets[one.key] = match(one, [c for c in concerts if keys & concert_keys(c)])
-    return {one.concert_id: canonical_without_rev(one) for one in concerts}, sets
+    settled = {one.key: one for one in settle([*sets.values()])}
+    return {one.concert_id: canonical_without_rev(one) for one in concerts}, settled
 
 
 async def test_workers_killed_in_mid_stream_and_started_again_end_in_the_same_state(
