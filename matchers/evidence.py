@@ -504,6 +504,8 @@ def _places(
     for field, at in (("venue", (relation >= 0) & compared), ("venue-alone", (relation >= 0) & ~compared)):
         worth = np.zeros(size)
         worth[at] = tables.bits[field][relation[at]]
+        named = at & (relation <= _VENUE["alias"])
+        worth[named] += catalogue.venue_bits(tables)[codes[named]]
         # In another town a venue of the same name is another venue.
         worth[at & compared & ~here] = np.minimum(worth[at & compared & ~here], 0.0)
         found[field] = np.where(at, relation, -1).astype(np.int32), worth

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from matchers import weights as w
-from matchers.catalogue import Catalogue, Codes, town_of
+from matchers.catalogue import Catalogue, Codes, hall_of, town_of
 from matchers.evidence import Asked, artist_level, compare
 from matchers.places import known
 from matchers.text import fold, squash
@@ -26,6 +26,8 @@ from schemas.weights import Frequencies, Level, Weights
 
 WORLD = 2.0**20
 """Concerts that the prior speaks of."""
+IN_TOWN = 50
+"""Concerts of a town that the usual share of a venue is worth: a town with few shows tells little of its halls."""
 MARKED = 1.25
 """Times more, or less, common than is taken for granted: what is nearer to it is left out."""
 MOST_LISTED = 3_000
@@ -41,13 +43,15 @@ NAMES = 40_000
 
 
 def frequencies(concerts: Iterable[Concert], weights: Weights) -> Frequencies:
-    """Shares of artists and towns among these concerts and the rest of the world, where they are out of the usual.
+    """Shares of artists, towns and venues among these concerts and the rest of the world, where not as usual.
 
     `weights` says what is usual: u of the same artist, and of towns by their size. Cancelled shows count: they were
     listed all the same.
     """
     artists: Counter[str] = Counter()
     towns: Counter[str] = Counter()
+    halls: Counter[str] = Counter()
+    town_of_hall: dict[str, str] = {}
     people: dict[str, int | None] = {}
     count = 0
     for concert in concerts:
@@ -58,6 +62,9 @@ def frequencies(concerts: Iterable[Concert], weights: Weights) -> Frequencies:
             key, size = town_of(place)
             people[key] = size
             towns[key] += 1
+            if hall := hall_of(place):
+                halls[hall] += 1
+                town_of_hall[hall] = key
     usual_artist = weights.levels["artist"]["exact"].u
     usual_town = weights.levels["city"]["same"].u
     sizes = weights.frequencies.sizes
@@ -69,11 +76,14 @@ def frequencies(concerts: Iterable[Concert], weights: Weights) -> Frequencies:
         return usual_town if size is None else next((share for least, share in sizes if size >= least), usual_town)
 
     named = {key: of / world + rest * usual_artist for key, of in artists.items() if key}
+    usual_hall = weights.levels["venue"]["same"].u
+    used = {hall: (of + IN_TOWN * usual_hall) / (towns[town_of_hall[hall]] + IN_TOWN) for hall, of in halls.items()}
     housed = {key: of / world + rest * town_usual(key) for key, of in towns.items()}
     return Frequencies(
         concerts=count,
         artists=_listed(named, dict.fromkeys(named, usual_artist), rarer=False),
         towns=_listed(housed, {key: town_usual(key) for key in housed}, rarer=True),
+        venues=_listed(used, dict.fromkeys(used, usual_hall), rarer=True),
         sizes=sizes,
     )
 

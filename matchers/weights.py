@@ -130,6 +130,11 @@ class Tables:
             share = next((share for least, share in self.weights.frequencies.sizes if people >= least), None)
         return log2(level.m / (level.u if share is None else share))
 
+    def venue_frequency(self, venue: str) -> float:
+        """Bits that a match on this venue ('fillmorewest@san francisco,US') is worth beyond the usual."""
+        share = self.weights.frequencies.venues.get(venue)
+        return 0.0 if share is None else log2(self.weights.levels["venue"]["same"].u / share)
+
     def calibrated(self, odds: NDArray[np.float64]) -> NDArray[np.float64]:
         """Log2 odds as fitted on held-out answers."""
         calibration = self.weights.calibration

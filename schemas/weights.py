@@ -64,6 +64,10 @@ class Frequencies(Shape):
     concerts: int = 0
     artists: dict[str, float] = Field(default={}, description="By folded name; what is rarer than usual is left out.")
     towns: dict[str, float] = Field(default={}, description="By folded name and country: 'porto,PT'.")
+    venues: dict[str, float] = Field(
+        default={},
+        description="Shares of their town's concerts, by venue key and town: 'fillmorewest@san francisco,US'.",
+    )
     sizes: tuple[tuple[int, float], ...] = Field(
         default=(), description="People and share, largest first: for towns that were not counted."
     )

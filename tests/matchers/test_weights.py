@@ -4,6 +4,7 @@ from importlib.resources import files
 import pytest
 
 from matchers.candidates import entry_keys
+from matchers.fit_counts import frequencies
 from matchers.match import match
 from matchers.normalise import normalise
 from matchers.reference import names_of, with_names
@@ -60,6 +61,22 @@ def test_an_agreement_on_a_frequent_value_is_worth_less() -> None:
     assert common["artist"].bits == pytest.approx(rare["artist"].bits - 8.64, abs=0.01)
     assert common["city"].bits < rare["city"].bits - 3
     assert match(typed, [show], tables=tables).weights != match(typed, [show]).weights
+
+
+def test_a_hall_that_few_shows_use_says_more_than_the_arena_of_the_town() -> None:
+    shows = [
+        concert(source_id=str(n), artist=f"Act {n}", date="2011-03-19", venue="Big Arena", city="Porto")
+        for n in range(90)
+    ]
+    tiny = concert(source_id="tiny", artist="Hallworth", date="2011-03-19", venue="Quarto Andar", city="Porto")
+    counted = frequencies([*shows, tiny], default_tables().weights)
+    tables = type(default_tables())(default_tables().weights.model_copy(update={"frequencies": counted}).versioned())
+    bits = {}
+    for hall in ("Big Arena", "Quarto Andar"):
+        show = concert(artist="Hallworth", date="2011-03-19", venue=hall, city="Porto")
+        typed = entry(artist="Hallworth", date="2011-03-19", venue=hall, city="Porto")
+        bits[hall] = why(match(typed, [show], tables=tables).suggestions[0])["venue"].bits
+    assert bits["Quarto Andar"] > bits["Big Arena"] + 3
 
 
 def venue(name: str, *names: DatedName, city: str = "San Francisco") -> Venue:
