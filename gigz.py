@@ -26,8 +26,8 @@ from deploy.settings import Settings, SettingsError
 
 if TYPE_CHECKING:
     from matchers.columns import Columns
-    from matchers.evaluate import Evaluated
     from matchers.files import Refusal
+    from matchers.judge.evaluate import Evaluated
     from matchers.weights import Tables
     from schemas.raw import RawMessage
 
@@ -151,7 +151,7 @@ def demo(
     """From a crawl to a show that is confirmed, with everything running on this machine."""
     from api.tokens import inbox_link, issue_token
     from deploy.local.demo import run
-    from matchers.evaluate import first_right
+    from matchers.judge.evaluate import first_right
     from sinks.counts import count_stores
 
     async def migrate(settings: Settings) -> None:
@@ -584,7 +584,7 @@ def calibrate(
     as_json: AsJson = False,
 ) -> None:
     """Fit weights to a catalogue, and to decisions; a change that tells what was held out worse is refused (exit 1)."""
-    from matchers.fit_files import calibrate_rows
+    from matchers.fit.files import calibrate_rows
 
     if not catalogue and not decisions:
         raise typer.BadParameter("nothing to go by: give a catalogue, or --decisions")
@@ -653,9 +653,9 @@ def evaluate(
     as_json: AsJson = False,
 ) -> None:
     """Figures against a labelled set: a table on a terminal, else one JSON object."""
-    from matchers import evaluate as figures
     from matchers.files import read_concerts
-    from matchers.mb20k import evaluate_mb20k
+    from matchers.judge import evaluate as figures
+    from matchers.judge.mb20k import evaluate_mb20k
 
     if kind == "history":
         tables, as_json = _tables(weights), as_json or not sys.stdout.isatty()
@@ -677,7 +677,7 @@ def evaluate(
 
 
 def _variants(asked: Sequence[str] | None) -> list[str]:
-    from matchers.variants import VARIANTS
+    from matchers.judge.variants import VARIANTS
 
     names = [name for one in asked or ["exact"] for name in one.split(",") if name]
     if "all" in names:
@@ -699,8 +699,8 @@ def _evaluate_history(
     as_json: bool,
 ) -> None:
     """One variant is one object of figures; several are objects by name under `variants`."""
-    from matchers.evaluate import evaluate_variants
     from matchers.files import match_entries, read_concerts
+    from matchers.judge.evaluate import evaluate_variants
 
     with err.status("reading") as status:
         lines = list(_rows(files[:1]))
@@ -710,8 +710,8 @@ def _evaluate_history(
         status.update(f"matching {len(rows):,} entries {len(names)}x with {len(known):,} concerts")
         evaluated = evaluate_variants(names, rows, known, tables, seed=seed, half=half)
         if report is not None:
-            from matchers.companions_figures import evaluate_companions, evaluate_habits
-            from matchers.report import history_report
+            from matchers.judge.report import history_report
+            from matchers.judge.unasked import evaluate_companions, evaluate_habits
 
             status.update("asking for companions and habits")
             unasked = {"companions": evaluate_companions(rows, known), "habits": evaluate_habits(rows, known)}

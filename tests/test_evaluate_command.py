@@ -9,8 +9,8 @@ from click.testing import Result
 from typer.testing import CliRunner
 
 import gigz
-from matchers.evaluate import evaluate_variants
-from matchers.variants import VARIANTS
+from matchers.judge.evaluate import evaluate_variants
+from matchers.judge.variants import VARIANTS
 from tests.matchers.quality import FACTS, facts
 
 ENTRIES, LISTINGS = FACTS / "entries.jsonl", FACTS / "listings.jsonl"

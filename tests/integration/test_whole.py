@@ -26,7 +26,7 @@ from deploy.local.processes import Processes
 from deploy.settings import Settings, load
 from deploy.topics import apply_topics
 from gigz import _migrate
-from matchers.evaluate import first_right
+from matchers.judge.evaluate import first_right
 from schemas.suggestion import Suggestions
 from schemas.tables import ConcertRow
 from sinks.counts import count_stores

@@ -18,9 +18,9 @@ from typing import Any
 
 import orjson
 
-from matchers.evaluate import evaluate_variants, figures_of
 from matchers.files import read_concerts
-from matchers.variants import VARIANTS
+from matchers.judge.evaluate import evaluate_variants, figures_of
+from matchers.judge.variants import VARIANTS
 from schemas.concert import Concert
 from schemas.raw import RawEvent
 

@@ -21,7 +21,7 @@ from matchers.companions import (
     companions,
     link,
 )
-from matchers.companions_figures import evaluate_companions
+from matchers.judge.unasked import evaluate_companions
 from matchers.resolve import resolve
 from schemas import ids
 from schemas.concert import Concert

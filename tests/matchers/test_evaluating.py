@@ -2,7 +2,7 @@ from typing import Any
 
 import pytest
 
-from matchers.evaluate import (
+from matchers.judge.evaluate import (
     GOALS,
     against_goals,
     evaluate_history,
@@ -15,8 +15,8 @@ from matchers.evaluate import (
     reliability,
     wilson,
 )
+from matchers.judge.variants import VARIANTS
 from matchers.resolve import resolve
-from matchers.variants import VARIANTS
 from schemas.concert import Concert
 from schemas.ids import suggestion_id
 from schemas.suggestion import Suggestion, Suggestions

@@ -15,12 +15,12 @@ from typer.testing import CliRunner
 import gigz
 from matchers import weights as w
 from matchers.catalogue import Catalogue
-from matchers.fit import answers, decision_from_row, fit, held_in, learn, shown_concert, standing
-from matchers.fit_calibration import Case, calibrate, fitted, odds, score
-from matchers.fit_counts import WORLD, chances, frequencies, with_chances
-from matchers.fit_em import CHAINS, GROUPS, OF_SLIPS, Patterns, estimate, ordered, patterns, shares
-from matchers.fit_names import Called, learn_names
-from matchers.fit_people import type_all
+from matchers.fit.calibration import Case, calibrate, fitted, odds, score
+from matchers.fit.counts import WORLD, chances, frequencies, with_chances
+from matchers.fit.em import CHAINS, GROUPS, OF_SLIPS, Patterns, estimate, ordered, patterns, shares
+from matchers.fit.learn import answers, decision_from_row, fit, held_in, learn, shown_concert, standing
+from matchers.fit.names import Called, learn_names
+from matchers.fit.people import type_all
 from matchers.match import match
 from matchers.weights import Tables, default_tables, read_weights
 from schemas.concert import Concert, Facts

@@ -10,7 +10,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from matchers.candidates import concert_keys
-from matchers.companions_figures import evaluate_habits
 from matchers.habits import (
     LEAST,
     LEAST_SHOWS,
@@ -24,6 +23,7 @@ from matchers.habits import (
     habits,
     kind_of,
 )
+from matchers.judge.unasked import evaluate_habits
 from matchers.resolve import resolve
 from schemas import ids
 from schemas.concert import Concert

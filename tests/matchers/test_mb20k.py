@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from matchers.mb20k import _seconds, _short_year, cluster_tracks, evaluate_mb20k
+from matchers.judge.mb20k import _seconds, _short_year, cluster_tracks, evaluate_mb20k
 
 FIELDS = ("id", "cluster_id", "source", "number", "title", "length", "artist", "album", "year")
 ALBUM = "Harbour Lights"

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from matchers.evaluate import Judged, evaluate_resolve, evaluate_variants, summary
 from matchers.files import read_concerts
-from matchers.mb20k import evaluate_mb20k
+from matchers.judge.evaluate import Judged, evaluate_resolve, evaluate_variants, summary
+from matchers.judge.mb20k import evaluate_mb20k
 from schemas.raw import RawEvent, RawSetlist
 from tests.matchers.quality import lines_of, rows_of
 

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from matchers.evaluate import Evaluated, evaluate_variants, judge
-from matchers.report import history_report
+from matchers.judge.evaluate import Evaluated, evaluate_variants, judge
+from matchers.judge.report import history_report
 from tests.matchers.quality import facts
 from tests.matchers.test_evaluating import MEANT, NEXT, SHOW, answer
 

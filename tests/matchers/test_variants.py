@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from matchers.evaluate import judge
+from matchers.judge.evaluate import judge
+from matchers.judge.variants import NEIGHBOURS, VARIANTS, Draw, half_of, slip, slips, vary
 from matchers.resolve import resolve
 from matchers.text import fold
-from matchers.variants import NEIGHBOURS, VARIANTS, Draw, half_of, slip, slips, vary
 from schemas.concert import Concert
 from tests.matchers.make import concert, listing
 from tests.matchers.quality import facts
@@ -203,7 +203,7 @@ def test_a_variant_is_the_same_in_every_process() -> None:
         [
             "import orjson, sys",
             "from tests.matchers.quality import facts",
-            "from matchers.variants import VARIANTS, half_of, vary",
+            "from matchers.judge.variants import VARIANTS, half_of, vary",
             "rows, concerts = facts()",
             "told = {name: vary(name, rows, concerts).rows for name in VARIANTS}",
             "sys.stdout.buffer.write(orjson.dumps([told, [half_of(row) for row in rows]]))",

@@ -4,7 +4,7 @@ from importlib.resources import files
 import pytest
 
 from matchers.candidates import entry_keys
-from matchers.fit_counts import frequencies
+from matchers.fit.counts import frequencies
 from matchers.match import match
 from matchers.normalise import normalise
 from matchers.reference import names_of, with_names

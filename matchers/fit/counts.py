@@ -14,10 +14,10 @@ import numpy as np
 from matchers import weights as w
 from matchers.catalogue import Catalogue, Codes, hall_of, town_of
 from matchers.evidence import Asked, artist_level, compare
+from matchers.judge.variants import Draw
 from matchers.places import known
 from matchers.text import fold, squash
 from matchers.understand import understand
-from matchers.variants import Draw
 from matchers.weights import NO_OTHERS, Tables
 from schemas.concert import Concert
 from schemas.history import Remembered

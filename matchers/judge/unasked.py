@@ -16,10 +16,10 @@ from uuid import UUID
 
 from matchers.candidates import concert_keys
 from matchers.companions import CONCERT_ACTS, Link, Size, companion_keys, companions, link, size_of
-from matchers.evaluate import wilson
 from matchers.habits import Kind, habit_keys, habit_profile, habits, kind_of
+from matchers.judge.evaluate import wilson
+from matchers.judge.variants import Draw
 from matchers.text import squash
-from matchers.variants import Draw
 from schemas.concert import Concert
 from schemas.history import Entry
 from schemas.rows import entry_from_row

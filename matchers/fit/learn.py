@@ -16,10 +16,10 @@ import numpy as np
 
 from matchers import weights as w
 from matchers.catalogue import Catalogue
-from matchers.fit_calibration import Case, Scores, calibrate, score
-from matchers.fit_counts import chances, drawn, frequencies, with_chances
-from matchers.fit_em import GROUPS, Answered, Estimate, Groups, fit_levels, patterns, shares
-from matchers.fit_names import learn_names, with_called
+from matchers.fit.calibration import Case, Scores, calibrate, score
+from matchers.fit.counts import chances, drawn, frequencies, with_chances
+from matchers.fit.em import GROUPS, Answered, Estimate, Groups, fit_levels, patterns, shares
+from matchers.fit.names import learn_names, with_called
 from matchers.text import fold
 from matchers.understand import understand
 from matchers.weights import Tables

@@ -12,7 +12,7 @@ from math import log
 import numpy as np
 
 from matchers import weights as w
-from matchers.fit_counts import drawn
+from matchers.fit.counts import drawn
 from matchers.score import Column, probabilities
 from matchers.weights import Tables
 from schemas.weights import Calibration, Method, Weights

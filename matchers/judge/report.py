@@ -12,9 +12,18 @@ from typing import Any
 
 import orjson
 
-from matchers.evaluate import TYPED, Evaluated, Judged, against_goals, figures_of, mistake, precision_recall, worst
-from matchers.evaluate import reliability as reliability_of
-from matchers.variants import VARIANTS
+from matchers.judge.evaluate import (
+    TYPED,
+    Evaluated,
+    Judged,
+    against_goals,
+    figures_of,
+    mistake,
+    precision_recall,
+    worst,
+)
+from matchers.judge.evaluate import reliability as reliability_of
+from matchers.judge.variants import VARIANTS
 
 SIZE, LEFT, BOTTOM, TOP, RIGHT = 250, 50, 36, 10, 14
 """Pixels of a chart's drawing area, and around it."""

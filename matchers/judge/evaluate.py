@@ -16,9 +16,9 @@ from rapidfuzz import fuzz
 from matchers.cluster import pair_figures
 from matchers.dates import When, readings
 from matchers.files import match_entries
+from matchers.judge.variants import REMOVED, VARIANTS, Varied, half_of, vary
 from matchers.places import Near, distance_km, points, town_relation
 from matchers.text import fold
-from matchers.variants import REMOVED, VARIANTS, Varied, half_of, vary
 from matchers.weights import Tables
 from schemas.concert import Concert, Facts
 from schemas.listing import Place, Status

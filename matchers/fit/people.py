@@ -7,10 +7,10 @@ Rates   assumed, not measured: what is kept of a show by heart, and how often th
 from collections.abc import Iterable, Sequence
 from datetime import timedelta
 
-from matchers.fit_counts import drawn
+from matchers.fit.counts import drawn
+from matchers.judge.variants import Draw, slips
 from matchers.places import known
 from matchers.resolve import resolve
-from matchers.variants import Draw, slips
 from schemas.concert import Concert
 from schemas.history import Entry
 from schemas.listing import Listing, Status

@@ -8,10 +8,10 @@ from typing import Any, TypeVar
 import orjson
 
 from matchers.files import Lines, Refusal, read_concerts, read_messages
-from matchers.fit import Fitted, Learned, decision_from_row, fit, learn, with_what_was_typed
-from matchers.fit_em import GROUPS, OF_SLIPS, Groups
-from matchers.fit_people import two_sides, type_all
-from matchers.variants import Row, half_of, vary
+from matchers.fit.em import GROUPS, OF_SLIPS, Groups
+from matchers.fit.learn import Fitted, Learned, decision_from_row, fit, learn, with_what_was_typed
+from matchers.fit.people import two_sides, type_all
+from matchers.judge.variants import Row, half_of, vary
 from schemas.concert import Concert
 from schemas.history import Entry
 from schemas.listing import Listing

@@ -18,7 +18,7 @@ import numpy as np
 
 from matchers import weights as w
 from matchers.catalogue import Catalogue, town_of
-from matchers.fit_em import Answered, Patterns
+from matchers.fit.em import Answered, Patterns
 from matchers.places import known, venue_key
 from matchers.text import fold
 from matchers.understand import understand

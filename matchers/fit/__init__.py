@@ -1,0 +1,1 @@
+"""Weights out of data: counted, estimated without labels, learned from decisions, calibrated."""
