@@ -4,12 +4,14 @@ Exit codes: 0 done; 1 it did not work, the message says why; 2 an argument or a 
 """
 
 import asyncio
+import contextlib
 import csv
 import json
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
+from hashlib import sha256
 from os import SEEK_END
 from pathlib import Path
 from resource import RUSAGE_SELF, getrusage
@@ -383,11 +385,11 @@ def open_inbox(user: Annotated[str, typer.Argument(help="An id of ours, e.g. lis
 
 
 def _rows(files: Sequence[Path]) -> Iterator[tuple[str, bytes]]:
-    """(file:line, bytes) of every line."""
-    from deploy.feed import read_lines
+    """(file:line, bytes) of every line that is not blank; lines are counted as an editor does."""
+    from deploy.feed import numbered_lines
 
     for file in files:
-        for number, line in enumerate(read_lines(file), 1):
+        for number, line in numbered_lines(file):
             yield f"{file}:{number}", line
 
 
@@ -395,6 +397,17 @@ def _write(row: dict[str, Any]) -> None:
     sys.stdout.buffer.write(orjson.dumps(row) + b"\n")
 
 
+def _reference_rows(files: Sequence[Path]) -> Iterator[tuple[str, bytes]]:
+    """Rows of artists or venues; those that name no source are of their file, each with an id by its content."""
+    for where, line in _rows(files):
+        with contextlib.suppress(orjson.JSONDecodeError):
+            row = orjson.loads(line)
+            if isinstance(row, dict) and "fields" not in row:
+                line = orjson.dumps({"source": "reference", "source_id": sha256(line).hexdigest()[:24]} | row)
+        yield where, line
+
+
+Rejections = Annotated[Path | None, typer.Option(help="A file for the rows that cannot be used, with their reasons.")]
 Kind = Annotated[str, typer.Option(help="What the rows are: event, setlist, venue or artist.")]
 
 
@@ -440,15 +453,18 @@ def resolve(
     day_off: Annotated[
         list[str] | None, typer.Option(help="A source that is known to date shows a day off; may be repeated.")
     ] = None,
+    rejections: Rejections = None,
 ) -> None:
     """Listing rows -> concert rows, by night and artist. Tells its rate; a bar on a terminal."""
     from rich.progress import Progress
 
     from matchers.files import Refusal, resolve_rows
+    from matchers.places import warm
     from schemas.rows import concert_row
 
     refused: list[Refusal] = []
     rows = listings = concerts = 0
+    warm()  # once for any number of rows: no part of their rate
     begun = monotonic()
     with Progress(console=err, transient=True, disable=not err.is_terminal) as bar:
         reading, resolving = bar.add_task("reading", total=_size(files)), bar.add_task("resolving", total=None)
@@ -478,7 +494,7 @@ def resolve(
         f" {rows / took:,.0f} rows/s, {peak:,.0f} MB at most",
         soft_wrap=True,
     )
-    _tell_refusals(refused, None)
+    _tell_refusals(refused, rejections)
 
 
 def _size(files: Sequence[Path]) -> int | None:
@@ -508,6 +524,7 @@ def match(
         list[Path] | None, typer.Option(help="Venue rows: name, city, lat, lon, names [{name, since, until}].")
     ] = None,
     weights: WeightsFile = None,
+    rejections: Rejections = None,
     kind: Kind = "event",
 ) -> None:
     """Entry rows and concerts -> suggestion rows, in the order of the entries."""
@@ -517,8 +534,8 @@ def match(
     from schemas.rows import suggestion_row
 
     tables = _tables(weights)
-    known_artists = list(read_messages(_rows(artists or []), _raw_class("artist")))
-    known_venues = list(read_messages(_rows(venues or []), _raw_class("venue")))
+    known_artists = list(read_messages(_reference_rows(artists or []), _raw_class("artist")))
+    known_venues = list(read_messages(_reference_rows(venues or []), _raw_class("venue")))
     refused = [one for one in (*known_artists, *known_venues) if isinstance(one, Refusal)]
     halls = [one for one in known_venues if isinstance(one, Venue)]
     if artists or venues:
@@ -529,7 +546,7 @@ def match(
         _write(found if isinstance(found, dict) else suggestion_row(found))
         if refusal is not None:
             refused.append(refusal)
-    _tell_refusals(refused, None)
+    _tell_refusals(refused, rejections)
 
 
 def _tables(weights: Path | None) -> "Tables":
@@ -784,14 +801,20 @@ def _tell_columns(columns: "Columns") -> None:
         err.print(line, markup=False, soft_wrap=True)
 
 
+MOST_TOLD = 50
+"""Refused rows that are named one by one."""
+
+
 def _tell_refusals(refused: "Sequence[Refusal]", path: Path | None) -> None:
     if path is not None:
         path.write_bytes(b"".join(orjson.dumps(asdict(one)) + b"\n" for one in refused))
     if refused:
-        first = refused[0]
         where = f"; they are in {path}" if path else ""
         err.print(f"[yellow]{len(refused)} rows could not be used{where}.[/]")
-        err.print(f"First: {first.origin}: {first.reason}: {first.text}", markup=False, soft_wrap=True)
+        for one in refused[:MOST_TOLD]:
+            err.print(f"{one.origin}: {one.reason}: {one.text}", markup=False, soft_wrap=True)
+        if len(refused) > MOST_TOLD:
+            err.print(f"and {len(refused) - MOST_TOLD} more" + ("" if path else "; --rejections FILE holds them all"))
 
 
 def _failed(text: str) -> typer.Exit:

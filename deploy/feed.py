@@ -4,11 +4,12 @@ Nothing is lost on the way: a line that is no row is sent as it stands, and the 
 reason; a line that no topic takes becomes a rejection at once.
 """
 
+import codecs
 import gzip
 import hashlib
 import sys
 import zlib
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -118,15 +119,27 @@ async def _batches(files: Sequence[Path]) -> AsyncIterator[list[bytes]]:
 
 def read_lines(file: Path) -> Iterator[bytes]:
     """The lines of a file that are not blank; `-` is standard input, `.gz` is unpacked. FileError."""
+    return (line for _, line in numbered_lines(file))
+
+
+def numbered_lines(file: Path) -> Iterator[tuple[int, bytes]]:
+    """The same with their numbers, as an editor counts: from 1, blank lines included."""
     try:
         if str(file) == "-":
-            yield from (line.strip() for line in sys.stdin.buffer if line.strip())
+            yield from _numbered(sys.stdin.buffer)
             return
         with gzip.open(file, "rb") if file.suffix == ".gz" else file.open("rb") as lines:
-            yield from (line.strip() for line in lines if line.strip())
+            yield from _numbered(lines)
     except FileNotFoundError as error:
         raise FileError(f"{file}: there is no such file") from error
     except IsADirectoryError as error:
         raise FileError(f"{file} is a folder. Remedy: name the files in it.") from error
     except (OSError, EOFError, zlib.error) as error:
         raise FileError(f"{file} cannot be read: {error}") from error
+
+
+def _numbered(lines: Iterable[bytes]) -> Iterator[tuple[int, bytes]]:
+    for number, line in enumerate(lines, 1):
+        text = line.removeprefix(codecs.BOM_UTF8).strip()  # where a file with a mark begins, or was appended
+        if text:
+            yield number, text

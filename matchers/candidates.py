@@ -129,7 +129,8 @@ def entry_keys(entry: Entry, tables: Tables | None = None) -> frozenset[str]:
         keys |= {f"nc:{night.isoformat()}:{row},{column}" for row, column in _cells(told)}
         if known(told.place.city):
             keys.add(f"nn:{night.isoformat()}:{fold(told.place.city or '')}")
-    if months:
+    # With a night and a name the other nights of the hall are none of it.
+    if months and not (nights and named):
         venues = [told.place.name, *(other.name for other in others.venues)]
         keys |= {f"vm:{venue_key(venue)[:60]}:{month}" for venue in venues if venue for month in months}
     if not named:

@@ -4,6 +4,7 @@ Columns hold codes of unique artists, places and songs, so that text is read onc
 it. An index finds rows by the keys of `matchers.candidates`.
 """
 
+import re
 from array import array
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from numpy.typing import NDArray
 
 from matchers.candidates import concert_keys
 from matchers.places import cities, known, the_city, venue_key, venue_words
-from matchers.text import fold, initials, letters, names, squash, tokens
+from matchers.text import fold, initials, letters, names, squash, tokens, without_qualifiers
 from matchers.weights import Tables
 from schemas.concert import Concert
 from schemas.listing import Place, StartPrecision, Status
@@ -95,7 +96,9 @@ def artist_words(name: str) -> tuple[str, ...]:
     """What two names must share one of to be related: a word, or one's initials being the other."""
     said = dict.fromkeys(word for one in names(name) for word in tokens(one))
     short = initials(name)
-    return (*said, *([f"={short}"] if len(short) > 2 else []), f"={squash(name)}")
+    every = "".join(word[0] for word in re.findall(r"\w+", name.casefold()))
+    shorts = dict.fromkeys(f"={one}" for one in (short, every) if len(one) > 2)
+    return (*said, *shorts, f"={squash(name)}", f"={squash(without_qualifiers(name))}")
 
 
 def place_words(name: str | None) -> tuple[str, ...]:
@@ -290,6 +293,9 @@ def _standing(concert: Concert) -> int:
     return 2 if concert.vanished and concert.status is Status.ANNOUNCED else 0
 
 
+BUCKET_BITS = 20
+
+
 class Index:
     """Rows by key, held as two columns: 30 keys of a million concerts are 360 MB, as a dict of lists ten times that."""
 
@@ -301,18 +307,28 @@ class Index:
                 rows.append(row)
         hashed = np.array(hashes, dtype=np.int64)
         order = np.argsort(hashed, kind="stable")
-        self._hashes = hashed[order]
+        hashed = hashed[order]
         self._rows = np.array(rows, dtype=np.int32)[order]
+        starts = np.flatnonzero(np.diff(hashed, prepend=hashed[:1] - 1))
+        self._hashes = hashed[starts]
+        self._starts = np.append(starts, len(hashed))
+        # Where the hashes with the same first bits begin: few steps of a search, each a trip to memory, are left.
+        firsts = np.arange(-(1 << (BUCKET_BITS - 1)), 1 << (BUCKET_BITS - 1), dtype=np.int64) << (64 - BUCKET_BITS)
+        self._buckets = np.append(np.searchsorted(self._hashes, firsts), len(self._hashes))
 
     def rows(self, keys: Iterable[str], most: int) -> tuple[Rows, int]:
         """Rows that have one of the keys, ascending, and how many keys were left out; see `fewest_first`."""
         asked = sorted(set(keys))
         hashed = np.array([hash(key) for key in asked], dtype=np.int64)
-        starts = np.searchsorted(self._hashes, hashed, side="left")
-        ends = np.searchsorted(self._hashes, hashed, side="right")
-        held = {
-            asked[place]: self._rows[starts[place] : ends[place]] for place in np.flatnonzero(ends > starts).tolist()
-        }
+        bucket = (hashed >> (64 - BUCKET_BITS)) + (1 << (BUCKET_BITS - 1))
+        low, high = self._buckets[bucket], self._buckets[bucket + 1]
+        held = {}
+        for number in np.flatnonzero(high > low).tolist():
+            part = self._hashes[low[number] : high[number]]
+            place = int(part.searchsorted(hashed[number]))
+            if place < len(part) and part[place] == hashed[number]:
+                place += int(low[number])
+                held[asked[number]] = self._rows[self._starts[place] : self._starts[place + 1]]
         if sum(map(len, held.values())) <= most:
             if not held:
                 return np.empty(0, dtype=np.int64), 0

@@ -31,34 +31,47 @@ def _by_word(table: dict[int, str]) -> dict[str, int]:
 
 
 # English, German, Dutch, Danish, Norwegian, Swedish, Finnish; French, Spanish, Catalan, Portuguese, Italian, Romanian;
-# Polish, Czech, Slovene, Hungarian, Turkish, Russian, Ukrainian, Greek. Left out: Croatian's `listopad`, which is
-# October there and November elsewhere.
+# Polish, Czech, Slovak, Slovene, Croatian, Hungarian, Turkish, Russian, Ukrainian, Greek; Icelandic, Estonian, Hebrew,
+# Arabic (as in Egypt, then the Levant's months of one word). Left out: Croatian's `listopad`, which is October there
+# and November elsewhere.
 MONTHS = _by_word(
     {
         1: "january jan januar januari jänner janeiro enero ene janvier janv gennaio gen gener ianuarie styczen"
-        " stycznia leden ledna tammikuu tammikuuta ocak január январь января січня ιανουαριος ιανουαριου",
+        " stycznia leden ledna tammikuu tammikuuta ocak január январь января січня ιανουαριος ιανουαριου januára"
+        " januarja siječnja siječanj janúar jaanuar ינואר בינואר يناير",
         2: "february feb februar februari feber fevereiro fev febrero février fevr fevr febbraio febbr febrer februarie"
-        " luty lutego únor února helmikuu helmikuuta şubat február февраль февраля лютого φεβρουαριος φεβρουαριου",
+        " luty lutego únor února helmikuu helmikuuta şubat február февраль февраля лютого φεβρουαριος φεβρουαριου"
+        " februára februarja veljače veljača február febrúar veebruar פברואר בפברואר فبراير شباط",
         3: "march mar märz maerz mär mrz março marco marzo mars maart mrt marts març martie marzec marca březen března"
-        " maaliskuu maaliskuuta mart marec március март марта березня μαρτιος μαρτιου",
+        " maaliskuu maaliskuuta mart marec március март марта березня μαρτιος μαρτιου"
+        " ožujka ožujak március märts מרץ במרץ مارس آذار",
         4: "april apr abril abr avril avr aprile aprilie kwiecień kwietnia duben dubna huhtikuu huhtikuuta nisan"
-        " április апрель апреля квітня απριλιος απριλιου",
+        " április апрель апреля квітня απριλιος απριλιου"
+        " apríla travnja travanj április apríl aprill אפריל באפריל أبريل نيسان",
         5: "may mai maio mayo maggio mag mei maj maja maig květen května toukokuu toukokuuta mayıs május май мая травня"
-        " μαιος μαιου",
+        " μαιος μαιου"
+        " máj mája svibnja svibanj május maí מאי במאי مايو أيار",
         6: "june jun juni junho junio juin giugno giu juny iunie czerwiec czerwca červen června kesäkuu kesäkuuta"
-        " haziran junij június июнь июня червня ιουνιος ιουνιου",
+        " haziran junij június июнь июня червня ιουνιος ιουνιου"
+        " jún júna junija lipnja lipanj június júní juuni יוני ביוני يونيو حزيران",
         7: "july jul juli julho julio juillet juil luglio lug juliol iulie lipiec lipca červenec července heinäkuu"
-        " heinäkuuta temmuz julij július июль июля липня ιουλιος ιουλιου",
+        " heinäkuuta temmuz julij július июль июля липня ιουλιος ιουλιου"
+        " júl júla julija srpnja srpanj július júlí juuli יולי ביולי يوليو تموز",
         8: "august aug agosto ago août augustus augusti agost sierpień sierpnia srpen srpna elokuu elokuuta ağustos"
-        " avgust augusztus август августа серпня αυγουστος αυγουστου",
+        " avgust augusztus август августа серпня αυγουστος αυγουστου"
+        " augusta avgusta kolovoza kolovoz ágúst ágú אוגוסט באוגוסט أغسطس آب",
         9: "september sep sept setembro set septiembre septembre settembre sett setembre septembrie wrzesień września"
-        " září syyskuu syyskuuta eylül szeptember сентябрь сентября вересня σεπτεμβριος σεπτεμβριου",
+        " září syyskuu syyskuuta eylül szeptember сентябрь сентября вересня σεπτεμβριος σεπτεμβριου"
+        " septembra rujna rujan szept ספטמבר בספטמבר سبتمبر أيلول",
         10: "october oct oktober okt outubro out octubre octobre ottobre ott octombrie październik października říjen"
-        " října lokakuu lokakuuta ekim október октябрь октября жовтня οκτωβριος οκτωβριου",
+        " října lokakuu lokakuuta ekim október октябрь октября жовтня οκτωβριος οκτωβριου"
+        " októbra oktobra október okt oktoober אוקטובר באוקטובר أكتوبر",
         11: "november nov novembro noviembre novembre noiembrie listopad listopada listopadu marraskuu marraskuuta"
-        " kasım ноябрь ноября листопада νοεμβριος νοεμβριου",
+        " kasım ноябрь ноября листопада νοεμβριος νοεμβριου"
+        " novembra nóvember nóv נובמבר בנובמבר نوفمبر",
         12: "december dec dezember dez dezembro diciembre dic décembre déc dicembre desembre desember des decembrie"
-        " grudzień grudnia prosinec prosince joulukuu joulukuuta aralık декабрь декабря грудня δεκεμβριος δεκεμβριου",
+        " grudzień grudnia prosinec prosince joulukuu joulukuuta aralık декабрь декабря грудня δεκεμβριος δεκεμβριου"
+        " decembra prosinca detsember דצמבר בדצמבר ديسمبر",
     }
 )
 
@@ -66,19 +79,26 @@ MONTHS = _by_word(
 WEEKDAYS = _by_word(
     {
         0: "monday mon mo montag maandag ma mandag måndag man mån lundi lun lunes segunda segunda-feira seg lunedì"
-        " dilluns poniedziałek pon pondělí maanantai hétfő понедельник понеділок pazartesi δευτερα",
+        " dilluns poniedziałek pon pondělí maanantai hétfő понедельник понеділок pazartesi δευτερα"
+        " mánudagur mánudag mán pondelok ponedjeljak ponedeljek الاثنين الإثنين",
         1: "tuesday tue tues tu di dienstag dinsdag tirsdag tisdag tir tis mardi mar martes terça terca-feira ter"
-        " martedì dimarts wtorek wt úterý tiistai ti kedd вторник вівторок salı τριτη",
+        " martedì dimarts wtorek wt úterý tiistai ti kedd вторник вівторок salı τριτη"
+        " þriðjudagur þriðjudag þri utorok utorak torek marți الثلاثاء",
         2: "wednesday wed weds we mi mittwoch woensdag wo onsdag ons mercredi mer miércoles mié quarta quarta-feira qua"
-        " mercoledì dimecres środa śr středa keskiviikko szerda среда середа çarşamba τεταρτη",
+        " mercoledì dimecres środa śr středa keskiviikko szerda среда середа çarşamba τεταρτη"
+        " miðvikudagur miðvikudag mið streda srijeda sreda miercuri الأربعاء",
         3: "thursday thu thur thurs th do donnerstag donderdag torsdag tor tors jeudi jeu jueves jue quinta"
-        " quinta-feira qui giovedì gio dijous czwartek czw čtvrtek torstai csütörtök четверг четвер perşembe πεμπτη",
+        " quinta-feira qui giovedì gio dijous czwartek czw čtvrtek torstai csütörtök четверг четвер perşembe πεμπτη"
+        " fimmtudagur fimmtudag fim štvrtok četvrtak četrtek joi الخميس",
         4: "friday fri fr freitag vrijdag vr fredag fre vendredi ven viernes vie sexta sexta-feira sex venerdì"
-        " divendres piątek pt pátek perjantai péntek пятница п'ятниця cuma παρασκευη",
+        " divendres piątek pt pátek perjantai péntek пятница п'ятниця cuma παρασκευη"
+        " föstudagur föstudag fös piatok petak petek vineri الجمعة",
         5: "saturday sat sa samstag sonnabend zaterdag za lørdag lördag lør lör samedi sam sábado sáb sabato dissabte"
-        " sobota sob lauantai szombat суббота субота cumartesi σαββατο",
+        " sobota sob lauantai szombat суббота субота cumartesi σαββατο"
+        " laugardagur laugardag lau subota sâmbătă السبت",
         6: "sunday sun su so sonntag zondag zo søndag söndag søn sön dimanche dim domingo dom domenica diumenge"
-        " niedziela niedz neděle sunnuntai vasárnap воскресенье неділя pazar κυριακη",
+        " niedziela niedz neděle sunnuntai vasárnap воскресенье неділя pazar κυριακη"
+        " sunnudagur sunnudag nedeľa nedjelja nedelja duminică الأحد",
     }
 )
 CJK_WEEKDAYS = {

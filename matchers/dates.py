@@ -20,11 +20,14 @@ from zoneinfo import ZoneInfo
 
 from matchers.date_words import CJK_WEEKDAYS, MONTHS, SEASONS, WEEKDAYS, bare, feast, month_of, nth_weekday, weekend_at
 
-FIRST_YEAR, LAST_YEAR = 1850, 2199
+FIRST_YEAR, LAST_YEAR = 1900, 2299
+"""What every store can hold: ClickHouse's Date32 has no more. Beyond it a date is a slip of the pen anyway."""
 DAWN = time(5)
 """Shows that begin after midnight and before dawn belong to the evening before."""
 CENTURY_TURNS = 50
 """Two-digit years below it are 20xx. No clock is asked: the same text means the same at every replay."""
+LONGEST_RUN = 31
+"""Nights: a range so long is a run of shows; a longer one is a season."""
 LONGEST_DATE = 120
 """Characters: nothing longer is read as a date, so that no text costs more than a short one."""
 _DAY = timedelta(days=1)
@@ -86,6 +89,8 @@ class Moment:
     """Aware where the zone is known, else local and naive."""
     doubt: str | None = None
     """What in the text contradicts the night."""
+    doors: bool = False
+    """`start` is when the doors open."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,13 +117,19 @@ def zone(name: str) -> tzinfo | None:
 
 # -- hours ------------------------------------------------------------------------------------------------------------
 
+_AT_HOUR = r"(?:alle |dalle )?ore|alle|dalle|kl\.?|klo|um|às|as|à|a las|godz\.?|saat|в"
+"""Words that make an hour of the bare number behind them: 'ore 21', 'kl. 19'."""
 _CLOCK = re.compile(
-    r"\s*(?:um|at|@|às|à|kl\.?)?\s*(\d{1,2})[:.h](\d{2})(?::(\d{2})(?:[.,]\d+)?)?\s*(?:(a|p)\.?m\.?|h|hrs?|uhr)?\s*$",
+    rf"\s*(?:(?:{_AT_HOUR}|at|@|ab|from)(?![^\W\d_]))?\s*(\d{{1,2}})[:.h](\d{{2}})(?::(\d{{2}})(?:[.,]\d+)?)?"
+    r"\s*(?:(a|p)(?:\.?\s?m)?\.?|h|hrs?|uhr)?\s*$",
     re.IGNORECASE,
 )
 _HOUR = re.compile(
-    r"\s*(?:um|at|@|às|à|kl\.?)?\s*(\d{1,2})\s*(?:(a|p)\.?\s?m\.?|h|hrs?|uhr|o'?clock)\s*$", re.IGNORECASE
+    rf"\s*(?:(?:{_AT_HOUR}|at|@|ab|from)(?![^\W\d_]))?\s*(\d{{1,2}})\s*(?:(a|p)(?:\.?\s?m)?\.?|h|hrs?|uhr|o'?clock)\s*$"
+    rf"|\s*(?:{_AT_HOUR})\s*(\d{{1,2}})\s*$",
+    re.IGNORECASE,
 )
+_END_OF_DAY = re.compile(r"\s*24(?:[:.h]?00(?::00)?)?\s*(?:h|hrs?|uhr)?\s*$", re.IGNORECASE)
 _NAMED_HOURS = {"noon": time(12), "midday": time(12), "mittags": time(12), "midnight": time(0), "mitternacht": time(0)}
 _DOORS = r"doors?|einlass|portes|puertas|apertura|deuren|zaal open|portas|dører|insläpp|opening|open"
 _BEGIN = r"show(?:time)?|start[s]?|beginn?|stage|concert|music|spectacle|début|inicio|início|inizio|aanvang|music"
@@ -126,7 +137,9 @@ _TWO_SHOWS = re.compile(r"&|\+|\b(?:and|und|et|y|e|en)\b", re.IGNORECASE)
 _DATED = re.compile(r"\d{4}-|[./-]\d{4}|\b\d{1,2}[./]\d{1,2}[./]\d|\d{5}")
 _TOLD = re.compile(
     rf"\b(?P<doors>{_DOORS})\b|\b(?P<begin>{_BEGIN})\b"
-    r"|(?<![\d:.])(?P<time>\d{1,2}[:.h]\d{2}(?!\.?\d)(?::\d{2})?(?:\s*[ap]\.?m\b\.?)?|\d{1,2}\s*(?:[ap]\.?m\b\.?|uhr\b|h\b))"
+    r"|(?<![\d:.])(?P<time>\d{1,2}[:.h]\d{2}(?!\.?\d)(?::\d{2})?(?:\s*[ap]\.?\s?m\b\.?|[ap]\b)?"
+    rf"|(?:\b(?:{_AT_HOUR})\s*)\d{{1,2}}(?![\d:.h])(?:\s*uhr\b)?"
+    r"|\d{1,2}(?:\s*(?:[ap]\.?\s?m\b\.?|uhr\b|h\b)|[ap]\b))"
     r"|(?<![\d:.])(?P<bare>\d{1,2})(?![\d:.])",
     re.IGNORECASE,
 )
@@ -198,7 +211,7 @@ def _one_hour(text: str) -> time | None:
         found = _HOUR.fullmatch(text)
         if not found:
             return None
-        hour, minute, second, half = int(found[1]), 0, 0, found[2]
+        hour, minute, second, half = int(found[1] or found[3]), 0, 0, found[2]
     if half:
         if not 1 <= hour <= 12:
             return None
@@ -218,37 +231,48 @@ def source_date(text: str, order: Order | None = None, years: tuple[int, ...] = 
     them, and 11/12/2014, which could be either, is refused. `years`: those that the rest of the message names, for a
     date without one.
     """
+    written = text.strip()[:80]
     text = _tidy(text)
     if found := _ISO.match(text):
         day = _date(text, *map(int, found.group(1, 2, 3)))
         if found[4] is None:
             return Moment(day)
-        start = _local(day, found[4])
+        start, doors = _local(day, found[4], _is_strict(found))
         # Midnight sharp on a date is how programs write that they know no hour.
         if start is None or (start.time() == time(0) and _is_local(start)):
             return Moment(day)
-        return Moment(evening_of(start), start)
+        return Moment(evening_of(start), start, doors=doors)
+    about = _ABOUT.match(text)
+    if about:
+        text = text[about.end() :]
     told = _tell(text, False, order, years)
     days = _nights(told.spans)
     if len(days) > 1 and order is None and "/" not in text:
         told = _tell(text, False, Order.DMY, years)
         days = _nights(told.spans)
     if not told.spans:
-        raise DateError(f"{text[:80]!r} is no date; 2014-11-14 would be right")
+        raise DateError(f"{written!r} is no date; 2014-11-14 would be right")
     if len(days) != 1:
         which = " or ".join(day.isoformat() for day in days)
         if not which:
-            raise DateError(f"{text[:80]!r} means no single night; 2014-11-14 would be right")
-        raise DateError(
-            f"{text[:80]!r} means {which}; 2014-11-14 would be right, or the source's date_order: DMY or MDY"
-        )
+            raise DateError(f"{written!r} means no single night; {_instead(told.spans)}")
+        raise DateError(f"{written!r} means {which}; 2014-11-14 would be right, or the source's date_order: DMY or MDY")
     doubt = None
     if any(span.doubt for span in told.spans):
         doubt = f"{days[0].isoformat()} is a {days[0]:%A}"
+    elif about:
+        doubt = f"the source says about {days[0].isoformat()}"
     if told.hour is None or (told.hour == time(0) and told.tz is None):
         return Moment(days[0], None, doubt)
     start = datetime.combine(days[0], told.hour, told.tz)
-    return Moment(evening_of(start), start, doubt)
+    return Moment(evening_of(start), start, doubt, told.doors)
+
+
+def _instead(spans: tuple[When, ...]) -> str:
+    """What to send instead of a date of several nights."""
+    if any(span.precision is Precision.RANGE and span.days <= LONGEST_RUN for span in spans):
+        return "list each night for itself, with a source_id of its own: 2014-11-14"
+    return "2014-11-14 would be right"
 
 
 def _nights(spans: tuple[When, ...]) -> list[date]:
@@ -259,9 +283,15 @@ def source_start(text: str, night: date | None, order: Order | None = None) -> M
     """A start of its own field: an hour of the night, or an ISO moment. None when it says nothing readable.
 
     An hour before dawn on a date moves the night to the evening before; a moment on the morning after it stays with it.
-    Midnight sharp without a zone is how programs write that they know no hour.
+    Midnight sharp without a zone is how programs write that they know no hour; 24:00 is the end of the night's day.
     """
     text = text.strip()
+    if night is not None and _END_OF_DAY.match(text):
+        return Moment(night, datetime.combine(night + _DAY, time(0)))
+    if night is not None and (found := _ZONED_HOUR.match(text)):  # the night's own date, by the clock of that zone
+        start, _ = _local(night, found[0])
+        if start is not None:
+            return None if start.time() == time(0) else Moment(evening_of(start), start)
     hour = clock(text)
     if hour is not None:
         if night is None or (hour == time(0) and any(character.isdigit() for character in text)):
@@ -273,14 +303,15 @@ def source_start(text: str, night: date | None, order: Order | None = None) -> M
         if found is None:
             told = source_date(text, order)
             return told if told.start is not None else None
-        start_ = _local(_date(text, *map(int, found.group(1, 2, 3))), found[4]) if found[4] else None
+        day = _date(text, *map(int, found.group(1, 2, 3)))
+        start_, doors = _local(day, found[4], _is_strict(found)) if found[4] else (None, False)
     except DateError:
         return None
     if start_ is None:
         return None
     if start_.time() == time(0) and start_.tzinfo is None:
         return Moment(start_.date())
-    return Moment(evening_of(start_), start_)
+    return Moment(evening_of(start_), start_, doors=doors)
 
 
 def _is_local(moment: datetime) -> bool:
@@ -288,25 +319,39 @@ def _is_local(moment: datetime) -> bool:
     return moment.tzinfo is None or bool(moment.utcoffset())
 
 
-_ZONE = re.compile(r"\s*(Z|UTC|GMT|[+-]\d{2}:?\d{2})$")
+_ZONE = re.compile(r"\s*(Z|UTC|GMT|[+-]\d{2}:?\d{2}|(?<=:\d{2}:\d{2})[+-]\d{2})$")
+_ZONED_HOUR = re.compile(r"\d{1,2}:\d{2}(?::\d{2}(?:[.,]\d+)?)?\s*(?:Z|UTC|GMT|[+-]\d{2}:?\d{2})$")
+_FROM_TO = re.compile(r"(\d{1,2}):(\d{2})-(\d{2}):(\d{2})$")
+"""'19:00-23:00' is a start and an end; behind a T, as ISO 8601 has it, only where no zone is so far west."""
+_UNTIL = re.compile(r"\s*(?:[-/]|\b(?:to|till?|until|bis|au?|al|até|tot)\b)\s*(?=\d{1,4}[-./])", re.IGNORECASE)
+EAST, WEST = 14 * 60, -12 * 60
+"""Minutes: no clock on earth is farther from UTC."""
 
 
-def _local(day: date, rest: str) -> datetime | None:
-    """The moment that an ISO text's second half names."""
+def _is_strict(iso: re.Match[str]) -> bool:
+    """Whether a match of `_ISO` has its T."""
+    return iso.string[iso.start(4) - 1] in "Tt"
+
+
+def _local(day: date, rest: str, strict: bool = False) -> tuple[datetime | None, bool]:
+    """The moment that a text's second half names, and whether that is only when the doors open."""
     offset: tzinfo | None = None
-    found = _ZONE.search(rest)
+    until = _FROM_TO.match(rest)
+    found = None if until and not (strict and int(until[3]) * 60 <= -WEST) else _ZONE.search(rest)
     if found:
         rest = rest[: found.start()]
         sign = found[1]
         if sign in ("Z", "UTC", "GMT"):
             offset = UTC
         else:
-            minutes = int(sign[1:3]) * 60 + int(sign[-2:])
-            if minutes >= 24 * 60:
-                return None
-            offset = timezone(timedelta(minutes=-minutes if sign[0] == "-" else minutes))
-    hour = _one_hour(rest)
-    return None if hour is None else datetime.combine(day, hour, offset)
+            minutes = int(sign[1:3]) * 60 + (int(sign[-2:]) if len(sign) > 3 else 0)
+            minutes = -minutes if sign[0] == "-" else minutes
+            if not WEST <= minutes <= EAST:
+                return None, False
+            offset = timezone(timedelta(minutes=minutes))
+    told = told_hours(_UNTIL.split(rest, maxsplit=1)[0])
+    hour = told.start or told.doors
+    return (None if hour is None else datetime.combine(day, hour, offset)), told.start is None
 
 
 def _date(text: str, year: int, month: int, day: int) -> date:
@@ -413,9 +458,13 @@ class _Told:
     weekday: int | None = None
     hour: time | None = None
     tz: tzinfo | None = None
+    doors: bool = False
+    """The hour is when the doors open."""
 
 
 _DASHES = str.maketrans({"–": "-", "—": "-", "‐": "-", "‑": "-", "−": "-", "’": "'", "‘": "'", "´": "'", "\u00a0": " "})
+_DOTS = re.compile(r"(?<=\d)([·•∙‧・])(?=\d)|\s+[·•∙‧・]\s+")
+"""15·11·2019; between words they only part: 'Fri 15 Nov · 20:00'."""
 _CJK_DATE = re.compile(r"\s*(年|월|月|년)\s*|\s*(日|일)")
 _CJK_WEEKDAY = re.compile(r"\(?([月火水木金土日월화수목금토일])(?:曜日?|요일|\))\)?")
 _ABOUT = re.compile(
@@ -454,6 +503,8 @@ def _tidy(text: str) -> str:
             return ""
     if not text.isascii():
         text = unicodedata.normalize("NFKC", text.translate(_DASHES)).translate(_DASHES)
+        text = _DOTS.sub(lambda dot: "." if dot[1] else ", ", text)
+        text = "".join(str(unicodedata.decimal(sign)) if sign.isdecimal() else sign for sign in text)
     return " ".join(text.split()).strip(' .,;?!()[]"')
 
 
@@ -485,18 +536,22 @@ def _tell(text: str, southern: bool, order: Order | None, years: tuple[int, ...]
     spans, wrong = _attempt(text, southern, order, years)
     if not spans and weekday is not None and (found := _DAY_OF_YEAR.match(text)):  # Friday the 13th 1977
         spans = _such_days(int(found[2]), int(found[1]), weekday)
+    doors = False
     if not spans and (found := _HOUR_TAIL.search(text)):
         head = text[: found.start()].rstrip(" ,;-")
         days, _ = _attempt(head, southern, order, years)
-        moment = _local(date(2000, 1, 1), found[1]) if days else None
+        moment, doors = _local(date(2000, 1, 1), found[1]) if days else (None, False)
         if moment is not None and all(span.precision is Precision.DAY for span in days):
             spans, hour, tz = days, moment.time(), moment.tzinfo
+    if not spans:
+        spans, told = _before_hours(text, southern, order, years)
+        hour, doors = told.start or told.doors, told.start is None
     if not spans and (found := _ISO_START.match(text)):
         spans, wrong = _attempt(found[1], southern, order, years)
     if not spans and wrong is not None:
         raise wrong
     if spans and (found := _ISO.match(text)) and found[4]:
-        start = _local(spans[0].start, found[4])
+        start, doors = _local(spans[0].start, found[4], _is_strict(found))
         if start is not None:
             hour, tz = start.time(), start.tzinfo
     if loose:
@@ -506,7 +561,24 @@ def _tell(text: str, southern: bool, order: Order | None, years: tuple[int, ...]
         )
     if weekday is not None:
         spans = _on_weekday(spans, weekday)
-    return _Told(spans, weekday, hour, tz)
+    return _Told(spans, weekday, hour, tz, doors and hour is not None)
+
+
+def _before_hours(
+    text: str, southern: bool, order: Order | None, years: tuple[int, ...]
+) -> tuple[tuple[When, ...], Hours]:
+    """A day with hours behind it in any words: '15 Nov 2019, Einlass 19 Uhr, Beginn 20 Uhr', '11 May 2019 7pm-11pm'."""
+    for found in list(_TOLD.finditer(text))[:MOST_JOINS]:
+        head = _BEFORE_HOURS.sub("", text[: found.start()])
+        if found.lastgroup == "bare" or not head:
+            continue
+        days, _ = _attempt(head, southern, order, years)
+        if days and all(span.precision is Precision.DAY for span in days):
+            return days, told_hours(text[found.start() :])
+    return (), Hours()
+
+
+_BEFORE_HOURS = re.compile(r"(?:[\s,;|/(@-]+|\s(?:at|from|ab|von|de|da)(?=\s*$))+$", re.IGNORECASE)
 
 
 def _weekday(text: str, southern: bool, order: Order | None, years: tuple[int, ...]) -> tuple[int | None, str]:
@@ -674,6 +746,11 @@ _ISO = re.compile(
 _ISO_START = re.compile(r"(\d{4}-\d{2}-\d{2})[T ,;(]")
 _COMPACT = re.compile(r"(\d{4})(\d{2})(\d{2})(?:T(\d{2})(\d{2})(\d{2})?(Z)?)?$")
 _YMD = re.compile(r"(\d{4})\s*[./ ]\s*(\d{1,2})\s*[./ ]\s*(\d{1,2})\.?$")
+_ROMAN = re.compile(r"(\d{1,2})\s*([-./ ])\s*(I{1,3}|I?V|VI{1,3}|I?X|XI{1,2})\s*\2\s*(\d{4}|\d{2})\.?$", re.IGNORECASE)
+"""15.XI.2019: the month in Roman numerals, as in Hungary, Poland and Italy."""
+_ROMANS = ("I", "II", "III", "IV", "V", "VI", "VII", "VIII", "IX", "X", "XI", "XII")
+_ROMAN_MONTHS = {numeral: month for month, numeral in enumerate(_ROMANS, 1)}
+_ISO_WEEK = re.compile(r"(\d{4})-?W(\d{2})(?:-?([1-7]))?$", re.IGNORECASE)
 _NUMERIC = re.compile(r"(\d{1,2})\s*([-./ ])\s*(\d{1,2})\s*[-./ ]\s*'?(\d{4}|\d{2})\.?$")
 _PARTLY = re.compile(r"(\d{4})-(?:(\d{2}|\?\?|xx)-(?:00|\?\?|xx)?)?$", re.IGNORECASE)
 _PARTLY_DMY = re.compile(r"(?:00|\?\?|xx)([-./])(\d{1,2}|00|\?\?|xx)\1(\d{4})$", re.IGNORECASE)
@@ -791,9 +868,13 @@ def _numbered(text: str, order: Order | None) -> list[When]:
         return _numeric(int(found[1]), int(found[3]), found[4], text, order)
     if found := _YMD.match(text):
         return [_day(_date(text, *map(int, found.group(1, 2, 3))))]
+    if found := _ROMAN.match(text):
+        return [_day(_date(text, _year(found[4]), _ROMAN_MONTHS[found[3].upper()], int(found[1])))]
+    if found := _ISO_WEEK.match(text):
+        return _iso_week(text, int(found[1]), int(found[2]), int(found[3] or 0))
     if found := _COMPACT.match(text):
         year, month, day = map(int, found.group(1, 2, 3))
-        if not FIRST_YEAR <= year <= LAST_YEAR and FIRST_YEAR <= month * 100 + day <= LAST_YEAR:
+        if not (FIRST_YEAR <= year <= LAST_YEAR and 0 < month <= 12) and FIRST_YEAR <= month * 100 + day <= LAST_YEAR:
             return _numeric(year // 100, year % 100, f"{month:02}{day:02}", text, order)
         return [_day(_date(text, year, month, day))]
     if found := _PARTLY_DMY.match(text):
@@ -801,6 +882,15 @@ def _numbered(text: str, order: Order | None) -> list[When]:
     if (found := _SPREADSHEET.match(text)) and int(found[1]) in _SPREADSHEET_DAYS:
         return [_day(date(1899, 12, 30) + timedelta(days=int(found[1])))]
     return []
+
+
+def _iso_week(text: str, year: int, week: int, day: int) -> list[When]:
+    """'2019-W46-5', and the whole week where the day is 0."""
+    try:
+        first = date.fromisocalendar(_date(text, year, 1, 1).year, week, day or 1)
+    except ValueError:
+        raise DateError(f"{text[:80]!r} does not exist in the calendar") from None
+    return [_day(first) if day else When(first, first + 6 * _DAY, Precision.RANGE)]
 
 
 def _month(text: str, year: int, month: str) -> list[When]:

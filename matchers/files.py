@@ -3,6 +3,7 @@
 Lines come as (where, bytes), `where` naming file and line for messages; nothing is read or written here.
 """
 
+import json
 from collections import defaultdict, deque
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
@@ -32,7 +33,7 @@ from schemas.message import Message, MessageError
 from schemas.raw import RawMessage
 from schemas.reference import Venue
 from schemas.rejection import Reason
-from schemas.rows import entry_from_row, listing_row, raw_from_row
+from schemas.rows import entry_from_row, listing_row, raw_from_row, read_json
 from schemas.suggestion import Suggestions
 
 Lines = Iterable[tuple[str, bytes]]
@@ -67,7 +68,7 @@ def read_messages(
     for where, line in lines:
         read: RawMessage | Refusal
         try:
-            read = raw_from_row(_json(line), message)
+            read = raw_from_row(read_json(line), message)
             columns.see(read.source, read.fields)
         except MessageError as error:
             read = Refusal.of(where, line, error.reason, error.text)
@@ -158,7 +159,7 @@ def _without_concerts(lines: Lines, found: list[Concert | Refusal]) -> Iterator[
     for where, line in lines:
         if b'"concert_id"' in line:
             try:
-                row = _json(line)
+                row = read_json(line)
                 if isinstance(row, dict) and "concert_id" in row:
                     found.append(concert_from_row(row))
                     continue
@@ -319,31 +320,34 @@ def _with_orders(read: list[_Read]) -> list[_Read]:
     return learned
 
 
+def _named(line: bytes) -> dict[str, Any]:
+    """Whose line it is, as far as a line that is no JSON tells: a NaN in a column is no reason to lose the user."""
+    try:
+        row = json.loads(line)
+    except ValueError:
+        return {}
+    return row if isinstance(row, dict) else {}
+
+
 def _entry(where: str, line: bytes) -> Entry | tuple[dict[str, Any], Refusal]:
     """The entry in a line, or an empty answer and why."""
     row: Any = None
     try:
-        row = _json(line)
+        row = read_json(line)
         entry = entry_from_row(row, Entry)
         if entry.date and (wrong := impossible(entry.date)):
             raise MessageError(Reason.BAD_DATE, f"date: {wrong}")
     except MessageError as error:
-        named = row if isinstance(row, dict) else {}
+        named = row if isinstance(row, dict) else _named(line)
         empty: dict[str, Any] = {
             "user": named.get("user"),
             "entry_id": named.get("entry_id"),
             "suggestions": [],
             "reason": error.reason,
+            "problem": f"{where}: {error.text}",
         }
         return empty, Refusal.of(where, line, error.reason, error.text)
     return entry
-
-
-def _json(line: bytes) -> Any:
-    try:
-        return orjson.loads(line)
-    except orjson.JSONDecodeError as error:
-        raise MessageError("not_json", f"not JSON: {error}") from error
 
 
 __all__ = [

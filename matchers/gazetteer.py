@@ -38,6 +38,26 @@ _UNKNOWN |= frozenset(
 )
 _UNKNOWN |= frozenset(["do not know", "dont know", "not sure", "no idea", "unspecified", "undefined", "inconnu"])
 _UNKNOWN |= frozenset(["onbekend", "desconocido", "desconhecido", "sconosciuto", "okand", "ukendt", "ukjent", "k a"])
+# Said instead of a name, in the languages that occur.
+_UNKNOWN |= frozenset(
+    fold(f"{first} {second}")
+    for firsts, seconds in (
+        (["secret", "private", "undisclosed", "surprise"], ["location", "venue", "place"]),
+        (["geheimer", "unbekannter"], ["ort", "veranstaltungsort"]),
+        (["geheime", "unbekannte"], ["location"]),
+        (["lieu", "endroit"], ["secret", "inconnu", "à confirmer", "à définir", "tenu secret"]),
+        (["lugar", "local", "ubicación", "sala"], ["secreto", "secreta", "por confirmar", "a confirmar", "a definir"]),
+        (["luogo", "location"], ["segreto", "segreta", "da definire", "da confermare"]),
+        (["geheime"], ["locatie", "plek"]),
+        (
+            ["venue", "location", "place"],
+            ["to be announced", "to be confirmed", "wird bekannt gegeben"],
+        ),
+        (["wird", "wird noch", "ort wird noch"], ["bekannt gegeben", "bekanntgegeben"]),
+    )
+    for first in firsts
+    for second in seconds
+)
 _QUESTION = re.compile(r"[\s?.\-_/*]*$")
 
 
@@ -50,18 +70,18 @@ def known(text: str | None) -> str | None:
 
 # -- countries and regions --------------------------------------------------------------------------------------------
 
-# Names beyond GeoNames' English ones, as sources and people write them.
+# Names beyond GeoNames' English ones, as sources and people write them; the Olympic codes that no town has as well.
 _COUNTRY_NAMES = {
     "US": "usa|u s a|us|u s|united states of america|america|vereinigte staaten|etats unis|estados unidos|eua|eeuu",
-    "GB": "uk|u k|great britain|britain|england|scotland|wales|northern ireland|grossbritannien|reino unido|royaume uni"
-    "|inglaterra|schottland|verenigd koninkrijk",
-    "DE": "deutschland|alemania|alemanha|allemagne|germania|duitsland|west germany|brd|tyskland",
+    "GB": "uk|u k|eng|sco|great britain|britain|england|scotland|wales|northern ireland|grossbritannien|reino unido"
+    "|royaume uni|inglaterra|schottland|verenigd koninkrijk",
+    "DE": "ger|deutschland|alemania|alemanha|allemagne|germania|duitsland|west germany|brd|tyskland",
     "FR": "frankreich|francia|franca|frankrijk|frankrig",
     "ES": "espana|spanien|espanha|espagne|spagna|spanje",
     "IT": "italia|italien|italie",
-    "NL": "netherlands|holland|the netherlands|nederland|niederlande|pays bas|paises bajos|paises baixos",
+    "NL": "ned|netherlands|holland|the netherlands|nederland|niederlande|pays bas|paises bajos|paises baixos",
     "BE": "belgie|belgique|belgien|belgica|belgio",
-    "CH": "schweiz|suisse|svizzera|suiza|suica|zwitserland",
+    "CH": "sui|schweiz|suisse|svizzera|suiza|suica|zwitserland",
     "AT": "osterreich|oesterreich|austria|autriche|oostenrijk",
     "PT": "portogallo|portugal",
     "CZ": "czech republic|czechia|tschechien|cesko|ceska republika|tsjechie",
@@ -72,7 +92,7 @@ _COUNTRY_NAMES = {
     "IE": "ireland|eire|irland|irlanda|republic of ireland",
     "PL": "polska|polen|pologne|polonia",
     "HU": "magyarorszag|ungarn|hungria|hongrie",
-    "GR": "hellas|griechenland|grecia|grece|ελλαδα",
+    "GR": "gre|hellas|griechenland|grecia|grece|ελλαδα",
     "RU": "russia|russian federation|russland|rossiya|россия",
     "UA": "ukraine|ukraina|україна",
     "BR": "brasil|brasilien|bresil",
@@ -84,9 +104,9 @@ _COUNTRY_NAMES = {
     "TR": "turkey|turkiye|turkei|turquia",
     "AU": "australien|australie",
     "NZ": "neuseeland|aotearoa",
-    "ZA": "south africa|sudafrika",
+    "ZA": "rsa|south africa|sudafrika",
     "AE": "uae|united arab emirates",
-    "HR": "hrvatska|kroatien",
+    "HR": "cro|hrvatska|kroatien",
     "RS": "srbija|serbien",
     "SI": "slovenija|slowenien",
     "RO": "rumania|rumanien|roumanie",
@@ -179,6 +199,23 @@ def region_code(text: str | None, country: str | None) -> str | None:
 def _province(town: str, part: str) -> str | None:
     """The country of whose provinces this is one, with such a town in it: 'Toronto, ON'."""
     return next((code for code in _REGIONS if region_code(part, code) and exact_cities(town, part, code)), None)
+
+
+def country_of_region(region: str, town: str | None) -> str | None:
+    """The country whose state or province this is: one with such a town in it, else the only one with such a name."""
+    if town is not None:
+        state = region_code(region, "US")
+        if state and exact_cities(town, state, "US"):
+            return "US"
+        return _province(town, region)
+    if len(fold(region)) < SHORTEST_REGION:
+        return None
+    found = [code for code in ("US", *_REGIONS) if region_code(region, code)]
+    return found[0] if len(found) == 1 else None
+
+
+SHORTEST_REGION = 4
+"""Letters of a region's name: WA is in two countries, and 'la' in any."""
 
 
 # -- towns ------------------------------------------------------------------------------------------------------------
@@ -307,7 +344,7 @@ _NICKNAMES = {
     "fort lauderdale|FL|US": "ft lauderdale",
     "newcastle upon tyne||GB": "newcastle uk|newcastle england|newcastle gateshead",
     "london||GB": "ldn|greater london",
-    "frankfurt am main||DE": "frankfurt main|frankfurt a m|ffm",
+    "frankfurt am main||DE": "frankfurt main|frankfurt a m|frankfurt am|frankfurt m|ffm",
     "hamburg||DE": "hh",
     "munich||DE": "muc",
     "halle (saale)||DE": "halle|halle saale",
@@ -385,6 +422,8 @@ def _without_surroundings(name: str) -> Iterable[str]:
     yield _BRACKETS.sub("", name)
     yield " ".join(_WORDS.get(word, word) for word in fold(name).split())
     yield _AROUND.sub("", name)
+    if tail := town_and_region(name):
+        yield tail[0]
     yield _APART.split(name, maxsplit=1)[0]
     bare = [word for word in name.split() if not any(letter.isdigit() for letter in word)]
     if 0 < len(bare) < len(name.split()):  # '75010 Paris', 'London SE1'
@@ -439,6 +478,16 @@ def split_town(
         else:
             return whole, region, country
     return town, region, country
+
+
+@lru_cache(maxsize=65_536)
+def town_and_region(name: str) -> tuple[str, str, str] | None:
+    """'Sydney NSW' -> Sydney, NSW, AU: a town and the last word behind it, where its region has such a town."""
+    town, _, tail = name.strip().rpartition(" ")
+    if not town or len(tail) > SHORTEST_REGION or not tail.isupper() or exact_cities(name):
+        return None
+    code = country_of_region(tail, town)
+    return (town, tail, code) if code else None
 
 
 @lru_cache(maxsize=65_536)

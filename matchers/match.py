@@ -129,19 +129,22 @@ def _ranked(
         return ()
     bits = compared.total[pairs]
     chances = probabilities(bits, hidden[pairs], compared.tables)
-    chances = np.where(compared.timely[pairs], chances, np.minimum(chances, w.OFF_NIGHT_MOST))
+    doubtful = ~compared.timely[pairs]
+    if "status" in compared.levels:
+        doubtful |= compared.levels["status"][pairs] == w.STATUS.index("postponed")
+    chances = np.where(doubtful, np.minimum(chances, w.OFF_NIGHT_MOST), chances)
     confirmed = [
         place for place in range(len(pairs)) if verdicts.decided and verdicts.confirms(compared.concert(pairs[place]))
     ]
     if not confirmed and not np.max(chances) >= w.SHOWN_BESIDE:
         return ()
-    best = _best(bits, compared.catalogue.order[compared.rows[pairs]], MOST + 1)
+    best = _best(chances, bits, compared.catalogue.order[compared.rows[pairs]], MOST + 1)
     together = float(np.sum(chances))
     # Who said that it was not this one still looks for the other one.
     look_further = together >= 0.5 or verdicts.last in (Action.DISMISSED, Action.OTHER_NIGHT)
     first = sorted(confirmed, key=lambda place: -bits[place])[:1]
-    # Where the night itself is in doubt, the other nights of the run are what else it can be.
-    doubt = not compared.timely[pairs[best[0]]] and chances[best[0]] >= w.POSSIBLE
+    # Where the first is not sure, the other nights of the run, or what else it can be, stand beside it.
+    doubt = w.POSSIBLE <= chances[best[0]] < w.SURE
     shown = first + [
         place
         for place in best[:MOST]
@@ -162,13 +165,15 @@ def _ranked(
     return tuple(made)
 
 
-def _best(bits: Column, order: Rows, most: int) -> list[int]:
-    """The places of the most bits, best first."""
-    rounded = -np.round(bits, 6)
+def _best(chances: Column, bits: Column, order: Rows, most: int) -> list[int]:
+    """The places of the best, likeliest first; the likely as nothing fall by their bits."""
     near = np.arange(len(bits))
+    rounded = -np.round(bits, 6)
     if len(bits) > 64:
-        near = np.flatnonzero(rounded <= np.partition(rounded, most - 1)[most - 1])
-    found: list[int] = near[np.lexsort((order[near], rounded[near]))].tolist()
+        # Doubt can only push down: whoever is likeliest is among those of the most bits, or is timely.
+        kept = np.partition(rounded, 63)[63]
+        near = np.flatnonzero((rounded <= kept) | (chances >= np.partition(chances, -most)[-most]))
+    found: list[int] = near[np.lexsort((order[near], rounded[near], -np.round(chances[near], 6)))].tolist()
     return found
 
 

@@ -1,18 +1,21 @@
 """Raw message -> listing, venue or artist, or the reason why not. Total: never raises on what `fields` may hold.
 
-An optional field that says nothing readable is left out; a wrong type where text or a number belongs, a number out of
-its range, a date that does not exist, are refused with the field's name.
+What a listing cannot do without, who plays and on which night, is refused with the field's name where it is of a wrong
+type, too long, or a date that does not exist. Any other field that says nothing readable is left out.
 """
 
 import math
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from typing import Any
 from uuid import UUID
 
-from matchers.billing import billing, read_names, read_status, status_of_title
+from matchers.billing import Billing, billing, read_names, read_status, status_of_title
 from matchers.dates import (
+    FIRST_YEAR,
+    LAST_YEAR,
     DateError,
     Moment,
     Order,
@@ -26,16 +29,13 @@ from matchers.dates import (
 )
 from matchers.places import country_code, known, read_place, time_zone
 from matchers.refused import LONGEST, Refusal, Refused, kind_of
+from matchers.shows import is_dj_set
 from matchers.text import clean
 from schemas import ids
 from schemas.listing import Listing, Place, StartPrecision
 from schemas.raw import RawArtist, RawKind, RawMessage, RawVenue
 from schemas.reference import Artist, DatedName, Venue
 from schemas.rejection import Reason
-
-NIGHTS = (date(1900, 1, 1), date(2299, 12, 31))
-"""What every store can hold: ClickHouse's Date32 ends there. Beyond it a date is a slip of the pen anyway."""
-
 
 Normalised = tuple[Listing, ...] | tuple[Venue, ...] | tuple[Artist, ...] | Refused
 
@@ -64,12 +64,13 @@ def _listing(raw: RawMessage, order: Order | None, synthetic: time | None) -> Li
     order = _order(fields) or order
     if told := _text(fields, "synthetic_time"):
         synthetic = clock(told) or synthetic
-    title = _text(fields, "title")
-    bill = billing(_text(fields, "artist"), title, read_names(fields, "support"), _mbid(fields, "artist_mbid"))
+    artist = _needed(fields, "artist")
+    title = _text(fields, "title") if artist else _needed(fields, "title")
+    bill = billing(artist, title, _names(fields, "support"), _mbid(fields, "artist_mbid"))
     place = _place(fields, "venue")
-    night, start_at, precision = _when(fields, place, order, synthetic)
-    if not NIGHTS[0] <= night <= NIGHTS[1]:
-        raise Refusal(Reason.BAD_DATE, f"date: {night} is not between {NIGHTS[0].year} and {NIGHTS[1].year}")
+    when = _when(fields, place, order, synthetic)
+    if not FIRST_YEAR <= when.night.year <= LAST_YEAR:
+        raise Refusal(Reason.BAD_DATE, f"date: {when.night} is not between {FIRST_YEAR} and {LAST_YEAR}")
     songs = _songs(fields)
     return Listing(
         listing_id=ids.listing_id(raw.source, raw.source_id),
@@ -81,12 +82,13 @@ def _listing(raw: RawMessage, order: Order | None, synthetic: time | None) -> Li
         payload_hash=raw.payload_hash,
         url=_address(raw.url),
         acts=bill.acts,
-        title=title,
+        title=_with_set(_with_show(title, fields, bill, place), artist),
         festival=_text(fields, "festival") or bill.festival,
         tour=_text(fields, "tour") or bill.tour,
-        night=night,
-        start_at=start_at,
-        start_precision=precision,
+        night=when.night,
+        doubt=when.doubt or _text(fields, "doubt"),
+        start_at=when.start_at,
+        start_precision=when.precision,
         place=place,
         status=read_status(_text(fields, "status"), songs, status_of_title(title), bill.note),
         vanished=raw.kind is RawKind.VANISHED,
@@ -97,7 +99,7 @@ def _listing(raw: RawMessage, order: Order | None, synthetic: time | None) -> Li
 def _venue(raw: RawMessage, order: Order | None) -> Venue:
     fields = raw.fields
     order = _order(fields) or order
-    name = known(_text(fields, "name"))
+    name = known(_needed(fields, "name"))
     if name is None:
         raise Refusal(Reason.NO_VENUE_NAME, "name: a venue needs one")
     place = _place(fields, "name")
@@ -118,10 +120,10 @@ def _venue(raw: RawMessage, order: Order | None) -> Venue:
 
 def _artist(raw: RawMessage) -> Artist:
     fields = raw.fields
-    name = _text(fields, "name")
+    name = _needed(fields, "name")
     if name is None:
         raise Refusal(Reason.NO_ARTIST, "name: an artist needs one")
-    aliases = [alias for alias in read_names(fields, "aliases", split=False) if alias != name]
+    aliases = [alias for alias in _names(fields, "aliases", split=False) if alias != name]
     return Artist(
         artist_id=ids.artist_id(raw.source, raw.source_id),
         source=raw.source,
@@ -141,9 +143,9 @@ def _artist(raw: RawMessage) -> Artist:
 # -- fields -----------------------------------------------------------------------------------------------------------
 
 
-def _text(fields: Mapping[str, Any], name: str) -> str | None:
-    """A text, tidied; None when absent or empty."""
-    value = fields.get(name)
+def _needed(fields: Mapping[str, Any], name: str) -> str | None:
+    """A text without which there is no listing, tidied; None when absent or empty. A number is its digits: 311."""
+    value = _said(fields.get(name))
     if value is None:
         return None
     if not isinstance(value, str):
@@ -154,20 +156,46 @@ def _text(fields: Mapping[str, Any], name: str) -> str | None:
     return value or None
 
 
-def _number(fields: Mapping[str, Any], name: str, limit: float) -> float | None:
-    """Degrees, as a number or as text."""
-    value = fields.get(name)
-    if value is None or value == "":
+def _text(fields: Mapping[str, Any], name: str) -> str | None:
+    """The same of a field that can be left out, and is, where it is no text or too long for one."""
+    try:
+        return _needed(fields, name)
+    except Refusal:
         return None
+
+
+LARGEST = 10**15
+"""Of a number that stands for a text: above it, floats are not exact."""
+
+
+def _said(value: object) -> object:
+    """A whole number as the text that it stands for."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < LARGEST:
+        return value
+    return str(int(value)) if value == int(value) else value
+
+
+def _names(fields: Mapping[str, Any], name: str, *, split: bool = True) -> list[str]:
+    """Names given as text or an array; of objects their `name`."""
+    value = fields.get(name)
+    rows = [_named(one) for one in value] if isinstance(value, list | tuple) else _named(value)
+    return read_names({name: rows}, name, split=split) if isinstance(rows, list | str) else []
+
+
+def _named(value: object) -> object:
+    return _said(value.get("name") if isinstance(value, Mapping) else value)
+
+
+def _number(fields: Mapping[str, Any], name: str, limit: float) -> float | None:
+    """Degrees, as a number or as text; None for what is none on earth."""
+    value = fields.get(name)
     if isinstance(value, bool) or not isinstance(value, int | float | str):
-        raise Refusal(Reason.WRONG_TYPE, f"{name}: a number was expected, not {kind_of(value)}")
+        return None
     try:
         number = float(value.strip().replace(",", ".") if isinstance(value, str) else value)
     except (ValueError, OverflowError):
-        raise Refusal(Reason.BAD_VALUE, f"{name}: {str(value)[:40]!r} is no number") from None
-    if not math.isfinite(number) or abs(number) > limit:
-        raise Refusal(Reason.BAD_VALUE, f"{name}: {number:g} is not between -{limit:g} and {limit:g}")
-    return number
+        return None
+    return number if math.isfinite(number) and abs(number) <= limit else None
 
 
 def _place(fields: Mapping[str, Any], name: str) -> Place:
@@ -201,13 +229,13 @@ def _mbid(fields: Mapping[str, Any], name: str) -> UUID | None:
 
 
 def _songs(fields: Mapping[str, Any]) -> tuple[str, ...]:
-    """Titles in the order played; what is no title among them is left out."""
+    """Titles in the order played, an array or one text; of objects their `name`. What is no title is left out."""
     value = fields.get("songs")
-    if value is None or value == "":
-        return ()
+    if isinstance(value, str):
+        value = value.splitlines() if "\n" in value else value.split(",")
     if not isinstance(value, list | tuple):
-        raise Refusal(Reason.WRONG_TYPE, f"songs: an array of titles was expected, not {kind_of(value)}")
-    songs = (clean(song) for song in value if isinstance(song, str))
+        return ()
+    songs = (clean(song) for song in map(_named, value) if isinstance(song, str))
     return tuple(song for song in songs if 0 < len(song) <= LONGEST)
 
 
@@ -254,6 +282,44 @@ def _address(url: str | None) -> str | None:
     return url if url is not None and url.startswith(("http://", "https://")) else None
 
 
+# -- which of two shows -----------------------------------------------------------------------------------------------
+
+_SHOW = re.compile(
+    r"\b(?:(early|first|1st|afternoon)|late|second|2nd|midnight)[ -](?:show|set|performance|concert)\b"
+    r"|\b(matin[ée]e|nachmittagsvorstellung)\b|\bsp[aä]tvorstellung\b",
+    re.IGNORECASE,
+)
+_SETS = re.compile(r"\bset$", re.IGNORECASE)
+
+
+def _with_show(title: str | None, fields: Mapping[str, Any], bill: Billing, place: Place) -> str | None:
+    """The title; where only fields that do not last tell an early show from a late one, with those words behind it."""
+    if any(_says_show(text) for text in (title, place.room, *(act.name for act in bill.acts)) if text):
+        return title
+    told = {bill.show} if bill.show else set()
+    for name in () if told else ("artist", "date", "start_time"):
+        for found in _SHOW.finditer(_text(fields, name) or ""):
+            told.add("early show" if found[1] or found[2] else "late show")
+    if len(told) != 1:  # none, or both shows in one listing
+        return title
+    name = title or _text(fields, "artist") or bill.acts[0].name
+    kept = name if _says_show(name) else f"{name} ({told.pop()})"
+    return kept if len(kept) <= LONGEST else title
+
+
+def _with_set(title: str | None, artist: str | None) -> str | None:
+    """The same of a band that only plays records: its name lasts without '(DJ Set)'."""
+    if artist is None or not is_dj_set(artist) or is_dj_set(title or ""):
+        return title
+    kept = f"{title} (DJ set)" if title else artist
+    return kept if len(kept) <= LONGEST else title
+
+
+def _says_show(text: str) -> bool:
+    """Whether it tells which show, and not only which set."""
+    return any(not _SETS.search(found.group()) for found in _SHOW.finditer(text))
+
+
 # -- when -------------------------------------------------------------------------------------------------------------
 
 
@@ -272,12 +338,19 @@ def _years(fields: Mapping[str, Any]) -> tuple[int, ...]:
     return tuple(sorted({int(year) for text in texts for year in _YEAR.findall(text)}))
 
 
-def _when(
-    fields: Mapping[str, Any], place: Place, order: Order | None, synthetic: time | None
-) -> tuple[date, datetime | None, StartPrecision]:
-    """The night, the start where its zone is known, and how far that start can be trusted."""
+@dataclass(frozen=True, slots=True)
+class _When:
+    """The night, the start where its zone is known, and how far they can be trusted."""
+
+    night: date
+    start_at: datetime | None = None
+    precision: StartPrecision = StartPrecision.UNKNOWN
+    doubt: str | None = None
+
+
+def _when(fields: Mapping[str, Any], place: Place, order: Order | None, synthetic: time | None) -> _When:
     tz = zone(place.tz) if place.tz else None
-    text = _text(fields, "date")
+    text = _needed(fields, "date")
     if text is None:
         # A start with its own date is enough.
         start = _text(fields, "start_time") or ""
@@ -285,26 +358,27 @@ def _when(
         if moment is None:
             raise Refusal(Reason.NO_DATE, "date: a listing needs one")
         if moment.start is None or _is(synthetic, moment.start):
-            return moment.night if moment.start is None else moment.start.date(), None, StartPrecision.UNKNOWN
-        return _started(moment, tz, StartPrecision.MINUTE)
+            return _When(moment.night if moment.start is None else moment.start.date(), doubt=moment.doubt)
+        return _started(moment, tz)
     try:
         moment = source_date(text, order, () if text[:4].isdecimal() else _years(fields))
     except DateError as error:
         raise Refusal(Reason.BAD_DATE, f"date: {error}") from None
     if moment.start is not None and _is(synthetic, moment.start):
-        moment = Moment(moment.start.date())  # as written: an hour that nobody meant moves no night
+        moment = Moment(moment.start.date(), doubt=moment.doubt)  # as written: an hour that nobody meant moves no night
     moment = _at_home(moment, tz)
     if moment.start is not None:
-        return _started(moment, tz, StartPrecision.MINUTE)
+        return _started(moment, tz)
     for field, precision in (("start_time", StartPrecision.MINUTE), ("doors_time", StartPrecision.DOORS)):
         written = _text(fields, field)
         told = source_start(written, moment.night, order) if written else None
         if written is None or told is None or told.start is None or _is(synthetic, told.start):
             continue
-        told = _at_home(told, tz)
+        dated = _has_date(written)
+        told = _at_home(told, tz) if dated else _on_day(told, moment.night, tz)
         assert told.start is not None
         night = told.night
-        if _has_date(written):
+        if dated:
             # The date field decides; a moment on another day than its night or the morning after contradicts it.
             if told.start.date() not in (moment.night, moment.night + timedelta(days=1)):
                 continue
@@ -312,17 +386,16 @@ def _when(
         elif told_hours(written).start is None:
             precision = StartPrecision.DOORS
         start_at = _aware(told.start, tz)
-        return night, start_at, precision if start_at else StartPrecision.UNKNOWN
-    return moment.night, None, StartPrecision.UNKNOWN
+        return _When(night, start_at, precision if start_at else StartPrecision.UNKNOWN, moment.doubt)
+    return _When(moment.night, doubt=moment.doubt)
 
 
-def _started(
-    moment: Moment, tz: tzinfo | None, precision: StartPrecision
-) -> tuple[date, datetime | None, StartPrecision]:
+def _started(moment: Moment, tz: tzinfo | None) -> _When:
     assert moment.start is not None
     start_at = _aware(moment.start, tz)
     moment = _at_home(moment, tz)
-    return moment.night, start_at, precision if start_at else StartPrecision.UNKNOWN
+    precision = StartPrecision.DOORS if moment.doors else StartPrecision.MINUTE
+    return _When(moment.night, start_at, precision if start_at else StartPrecision.UNKNOWN, moment.doubt)
 
 
 def _is(synthetic: time | None, start: datetime) -> bool:
@@ -346,7 +419,19 @@ def _at_home(moment: Moment, tz: tzinfo | None) -> Moment:
         start = start.astimezone(tz)
     except (OverflowError, ValueError):
         return moment
-    return Moment(evening_of(start), start)
+    return replace(moment, night=evening_of(start), start=start)
+
+
+def _on_day(told: Moment, day: date, tz: tzinfo | None) -> Moment:
+    """An hour without a date, of any zone, on that day of the venue's: '03:00Z' is an evening in Denver."""
+    start = told.start
+    if start is None or start.tzinfo is None or tz is None:
+        return told
+    try:
+        start = datetime.combine(day, start.astimezone(tz).time(), tz)
+    except (OverflowError, ValueError):
+        return told
+    return replace(told, night=evening_of(start), start=start)
 
 
 def _aware(start: datetime, tz: tzinfo | None) -> datetime | None:

@@ -17,6 +17,7 @@ from matchers.gazetteer import (
     City,
     cities,
     country_code,
+    country_of_region,
     distance_km,
     exact_cities,
     known,
@@ -24,6 +25,7 @@ from matchers.gazetteer import (
     split_town,
     the_city,
     time_zone,
+    town_and_region,
     warm,
 )
 from matchers.text import fold, similarity
@@ -71,6 +73,8 @@ SAME_TOWN_KM = 5.0
 APART_KM = 150.0
 """Two pins farther apart are two towns, however alike their names."""
 LARGE_TOWN = 100_000
+SWAPPED_TOWN = 500_000
+"""People of a town that stands in the venue's field, for the two fields to be taken as swapped."""
 
 
 # -- reading ----------------------------------------------------------------------------------------------------------
@@ -103,6 +107,8 @@ def read_place(
         name, city, region, code = _of_city(name, city, region, code)
     elif name is not None:
         name, city, region, code = _of_venue(name, region, code)
+    if code is None and region is not None:
+        code = country_of_region(region, city)
     if lat is None or lon is None or not (math.isfinite(lat) and math.isfinite(lon)) or (lat == 0 and lon == 0):
         lat = lon = None
     return Place(name=name, room=room, city=city, region=region, country=code, lat=lat, lon=lon, tz=tz)
@@ -125,13 +131,34 @@ def _of_city(name: str | None, city: str, region: str | None, code: str | None) 
                 return found_name, found_city, where[0], where[1]
         elif name is None and exact_cities(head, region, code) and is_kind_of_venue(tail):
             name, city = tail, head
+    if region is None and (apart := town_and_region(city)) and code in (None, apart[2]):
+        return name, *apart
     if cities(city, region, code):
         return name, city, region, code
-    if name is not None and any(town.population >= LARGE_TOWN for town in exact_cities(name, region, code)):
-        return city, name, region, code  # the two fields swapped
+    if name is not None and _are_swapped(name, city, region, code):
+        return city, name, region, code
     if name is None and is_kind_of_venue(city):
         return city, None, region, code
     return name, city, region, code
+
+
+_LIKE_A_TOWN = re.compile(
+    r"(?:dorf|burg|berg|heim|hausen|ingen|stadt|stedt|hofen|kirchen|bach|furt|ville|ton|ham|bury|borough|ford|mouth|land"
+    r"|by|stad|grad|polis)$|\b(?:saint|st|sankt|bad|san|santa|a\. ?[mdi]|am|an der|upon|sur|sous|les)\b",
+    re.IGNORECASE,
+)
+
+
+def _are_swapped(name: str, city: str, region: str | None, code: str | None) -> bool:
+    """Whether a city that no gazetteer has is the venue of the town in the venue's field: 'Berlin' and 'Berghain'.
+
+    A hall may be called like a town, and a village be missing: only a house by its own word, or a large town beside
+    what does not sound like one, is enough.
+    """
+    people = max((town.population for town in exact_cities(name, region, code)), default=0)
+    if is_kind_of_venue(city):
+        return people >= LARGE_TOWN
+    return people >= SWAPPED_TOWN and not is_kind_of_venue(name) and not _LIKE_A_TOWN.search(city)
 
 
 def _beside(town: str, other: str) -> bool:
@@ -149,10 +176,14 @@ def _of_venue(name: str, region: str | None, code: str | None) -> _Fields:
     for bound in bounds:
         town, _, tail = name[bound.end() :].strip(" )").partition(",")
         town, its_region, country = split_town(town.strip(), tail.strip(), region, code)
-        least = 0 if "," in bound.group() else LARGE_TOWN
-        if is_kind_of_venue(town) or not any(
-            one.population >= least for one in exact_cities(town, its_region, country)
-        ):
+        found = exact_cities(town, its_region, country)
+        if "," not in bound.group():
+            found = tuple(one for one in found if one.population >= LARGE_TOWN)
+        elif not country and not its_region:  # a hall, too, is called like a village somewhere: 'Muffatwerk, Ampere'
+            found = tuple(
+                one for one in found if one.population >= LARGE_TOWN or one.name.casefold() == town.casefold()
+            )
+        if is_kind_of_venue(town) or not found:
             continue
         head = name[: bound.start()].strip()
         if head:

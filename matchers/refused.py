@@ -30,6 +30,6 @@ def kind_of(value: object) -> str:
         return "true or false"
     if isinstance(value, int | float):
         return "a number"
-    return {"dict": "an object", "list": "an array", "tuple": "an array"}.get(
+    return {"dict": "an object", "list": "an array", "tuple": "an array", "str": "text", "NoneType": "null"}.get(
         type(value).__name__, type(value).__name__
     )

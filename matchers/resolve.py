@@ -2,17 +2,18 @@
 
 Blocks      listings that share a key; small, because every key holds the night (a festival's also its year)
 Records     an act of a listing; two listings under one address are one record of their source
-Links       act, place, night, hour, songs, room, fate, page and turn of two records, in bits that add up
+Links       act, place, night, hour, songs, room, fate, page, show, set and turn of two records, in bits that add up
 Shared ids  records of one MusicBrainz id and night are one before anything is weighed
-Vetoes      another act, two MusicBrainz ids, a tribute and its original, another night (but see `nights_of`)
+Vetoes      another act, two MusicBrainz ids, a tribute and its original, an early and a late show, another night (but
+            see `nights_of` and `_meant`)
 Concerts    best link first, one record a source in each: an early and a late show of one source stay two
 """
 
 import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Hashable, Iterable, Sequence
-from dataclasses import dataclass
-from datetime import date, timedelta
+from dataclasses import dataclass, replace
+from datetime import date, time, timedelta
 from functools import lru_cache
 from typing import TypeVar
 from uuid import UUID
@@ -33,7 +34,8 @@ from matchers.places import (
     venue_key,
     venue_relation,
 )
-from matchers.text import fold, is_tribute, names, similarity, skeleton, squash
+from matchers.shows import is_dj_set, which_show
+from matchers.text import fold, is_tribute, names, similarity, skeleton, squash, tokens
 from matchers.venues import VenueAliases
 from schemas import ids
 from schemas.concert import BillAct, Concert, Member
@@ -100,12 +102,30 @@ def nights_of(listing: Listing, day_off: Collection[str] = ()) -> frozenset[date
 
 @lru_cache(maxsize=100_000)
 def head(name: str) -> str:
-    """Whom it is about: 'Peter Gabriel feat. Ane Brun' -> 'Peter Gabriel'; no tour title, no brackets."""
+    """Whom it is about: 'Peter Gabriel feat. Ane Brun' -> 'Peter Gabriel'; no tour title, no brackets.
+
+    Half of 'Iron & Wine' or 'The Sea and Cake' is another act; 'Florence and the Machine' may be billed as Florence.
+    """
     found = name
     for shorter in names(name)[1:4]:
-        if squash(found).startswith(squash(shorter)):
+        if squash(found).startswith(squash(shorter)) and not _is_half(shorter, name):
             found = shorter
     return found
+
+
+_BACKED = frozenset(["the", "his", "her", "their", "band", "friends", "guests", "orchestra", "orchester", "trio"])
+_BACKED |= frozenset(["freunde", "gaste", "amigos", "quartet", "quintet", "los", "las", "os", "les", "die", "seine"])
+
+
+def _is_half(shorter: str, name: str) -> bool:
+    """Whether a short name is one of two that 'and' joins into a third, with no band behind it."""
+    if len(squash(shorter)) >= DISTINCT_LETTERS:
+        return False
+    rest = _AFTER_AND.search(name[len(shorter) :] if name.startswith(shorter) else name)
+    return rest is not None and fold(rest[1]) not in _BACKED and rest[1].casefold() not in _BACKED
+
+
+_AFTER_AND = re.compile(r"^\W*(?:&|(?:and|und|y|et|och|og|en)\b)\s*(\w+)", re.IGNORECASE)
 
 
 def venue_keys(venue: Venue) -> frozenset[str]:
@@ -182,6 +202,7 @@ class _Record:
     name: str
     head: str
     heard: str
+    folded: str
     tribute: bool
     mbid: UUID | None
     nights: frozenset[date]
@@ -191,20 +212,19 @@ class _Record:
     """Among the source's shows of the act on its night, from 0."""
     slot: str | None
     """'early' or 'late', where the listing says so."""
+    records: bool
+    """Whether it is a DJ set, by its words."""
     songs: frozenset[str]
     page: str | None
     """The address it gives, without what spells one page in several ways."""
     venues: frozenset[UUID]
     """Known venues that its place's name means, on that night."""
+    night: date
+    """The listing's; of a source that is a day off, as its run of nights tells."""
     order: tuple[str, str, int, str, str, str]
-
-    @property
-    def night(self) -> date:
-        return self.listing.night
 
 
 def _records(block: Sequence[Listing], day_off: Collection[str], venues: VenueAliases | None) -> list[_Record]:
-    shows: dict[tuple[str, date, str], list[list[_Claim]]] = {}
     listed: dict[tuple[str, str], set[date]] = defaultdict(set)
     runs: dict[str, set[date]] = defaultdict(set)
     told: dict[tuple[str, date, str], list[_Claim]] = defaultdict(list)
@@ -213,15 +233,90 @@ def _records(block: Sequence[Listing], day_off: Collection[str], venues: VenueAl
             who = squash(head(act.name))
             told[listing.source, listing.night, who].append(_Claim(listing, act))
             listed[listing.source, who].add(listing.night)
-    for (_, who), nights in listed.items():
-        runs[who].update(night for night in nights if night + timedelta(days=1) in nights)
-    for key, claims in told.items():
-        shows[key] = sorted(_told_once(claims), key=lambda show: _sequence(show[0]))
-    return [
-        _record(show, turn, frozenset(runs[who]), day_off, venues)
-        for (_, _, who), group in shows.items()
-        for turn, show in enumerate(group)
-    ]
+    meant = _meant(told, day_off)
+    for (source, who), nights in listed.items():
+        shifted = {meant.get((source, night, who), night) for night in nights}
+        runs[who].update(night for night in shifted if night + timedelta(days=1) in shifted)
+    late = _after_midnight(told)
+    records = []
+    for (source, night, who), claims in told.items():
+        for turn, show in enumerate(sorted(_told_once(claims), key=lambda show: _sequence(show[0]))):
+            record = _record(show, turn, frozenset(runs[who]), day_off, venues)
+            moved = meant.get((source, night, who))
+            if moved is not None:
+                record = replace(record, night=moved, nights=frozenset({moved}))
+            elif record.listing.start_at is None and _ends_there(record.listing.place, late.get((who, night), ())):
+                record = replace(record, nights=record.nights | {night - timedelta(days=1)})
+            records.append(record)
+    return records
+
+
+_Told = dict[tuple[str, date, str], list[_Claim]]
+
+
+def _meant(told: _Told, day_off: Collection[str]) -> dict[tuple[str, date, str], date]:
+    """The nights that sources known to be a day off mean: a run of theirs shifts as one.
+
+    By the shift at which other sources list the act in the same venue on most of its nights; on a tie as listed. What
+    nobody else lists is not told.
+    """
+    if not day_off:
+        return {}
+    places: dict[tuple[str, date], list[Place]] = defaultdict(list)
+    own: dict[tuple[str, str], set[date]] = defaultdict(set)
+    for (source, night, who), claims in told.items():
+        if source in day_off:
+            own[source, who].add(night)
+        else:
+            places[who, night].extend({claim.listing.place: None for claim in claims})
+    found = {}
+    for (source, who), nights in own.items():
+        for run in _runs(nights):
+            scores = {}
+            for days in (0, -1, 1):
+                scores[days] = sum(
+                    any(
+                        _ends_there(claim.listing.place, places.get((who, night + timedelta(days=days)), ()))
+                        for claim in told[source, night, who]
+                    )
+                    for night in run
+                )
+            best = max(scores, key=lambda days: scores[days])
+            if scores[best]:
+                found.update({(source, night, who): night + timedelta(days=best) for night in run})
+    return found
+
+
+def _runs(nights: Iterable[date]) -> list[list[date]]:
+    """Nights in groups of neighbours."""
+    runs: list[list[date]] = []
+    for night in sorted(nights):
+        if runs and night - runs[-1][-1] <= timedelta(days=1):
+            runs[-1].append(night)
+        else:
+            runs.append([night])
+    return runs
+
+
+def _after_midnight(told: _Told) -> dict[tuple[str, date], list[Place]]:
+    """By act and calendar day: where somebody has it begin between midnight and five, the evening before's night."""
+    late: dict[tuple[str, date], dict[Place, None]] = defaultdict(dict)
+    for (_, night, who), claims in told.items():
+        for claim in claims:
+            clock = _clock(claim.listing)
+            if clock is not None and time() < clock < time(AFTER_MIDNIGHT):
+                late[who, night + timedelta(days=1)][claim.listing.place] = None
+    return {key: list(places) for key, places in late.items()}
+
+
+def _ends_there(place: Place, others: Iterable[Place]) -> bool:
+    return any(_places_level(place, other) in ("same venue", "part of the venue") for other in others)
+
+
+def _clock(listing: Listing) -> time | None:
+    """The hour of its start at the place; None without one, or where the zone is not known."""
+    start, tz = listing.start_at, zone(listing.place.tz) if listing.place.tz else None
+    return None if start is None or tz is None else start.astimezone(tz).time()
 
 
 NONE: frozenset[UUID] = frozenset()
@@ -244,12 +339,15 @@ def _record(
         name=name,
         head=squash(head(act.name)),
         heard=skeleton(act.name),
+        folded=fold(act.name),
         tribute=is_tribute(act.name),
         mbid=act.mbid,
         nights=nights_of(listing, day_off),
         runs=runs,
         turn=turn,
         slot=_slot(listing, act),
+        records=is_dj_set(_said(listing, act)),
+        night=listing.night,
         songs=frozenset(map(fold, listing.songs)),
         page=_same_address(listing.url) if listing.url else None,
         venues=frozenset(venue.venue_id for venue in venues.named(listing.place, listing.night)) if venues else NONE,
@@ -260,20 +358,27 @@ def _record(
 def _told_once(claims: Sequence[_Claim]) -> list[list[_Claim]]:
     """The claims of one source, act and night by the record they repeat.
 
-    Two ids are two shows, unless they are one address spelt twice: '//de/7' and '/de/7'.
+    Two ids are two shows, unless they are one address spelt twice, '//de/7' and '/de/7', or give one and the same page.
     """
     if len(claims) == 1:
         return [list(claims)]
     shows: list[list[_Claim]] = []
     by_address: dict[tuple[str, str], list[_Claim]] = {}
+    by_page: dict[tuple[str, str], list[_Claim]] = {}
     for claim in sorted(claims, key=_order):
-        address = (_same_address(claim.listing.source_id), squash(claim.act.name))
+        listing, name = claim.listing, squash(claim.act.name)
+        address = (_same_address(listing.source_id), name)
+        page = None if listing.url is None else (_same_address(listing.url), name)
         show = by_address.get(address)
         if show is None or any(_two_shows(claim, other) for other in show):
-            show = []
-            shows.append(show)
+            show = None if page is None else by_page.get(page)
+            if show is None or any(_two_shows(claim, other) or _two_places(claim, other) for other in show):
+                show = []
+                shows.append(show)
         show.append(claim)
         by_address.setdefault(address, show)
+        if page is not None:
+            by_page.setdefault(page, show)
     return shows
 
 
@@ -296,21 +401,23 @@ def _two_shows(one: _Claim, other: _Claim) -> bool:
     return bool(one.listing.songs and other.listing.songs and one.listing.songs != other.listing.songs)
 
 
-# 'Early' and 'late' alone are words of names: Early Moods, The Late Show Band.
-_EARLY_SHOW = re.compile(
-    r"\b(?:early|1st|first|afternoon) (?:show|performance|concert)\b|\bmatin[eé]e\b|\bnachmittagsvorstellung\b",
-    re.IGNORECASE,
-)
-_LATE_SHOW = re.compile(
-    r"\b(?:late|2nd|second|midnight) (?:show|performance|concert)\b|\bsp[aä]tvorstellung\b", re.IGNORECASE
-)
+def _two_places(one: _Claim, other: _Claim) -> bool:
+    """A page may be the programme of a whole festival."""
+    level = _places_level(one.listing.place, other.listing.place)
+    return level in ELSEWHERE or _room_apart(one.listing.place, other.listing.place)
+
+
+def _room_apart(one: Place, other: Place) -> bool:
+    return bool(one.room and other.room) and fold(one.room or "") != fold(other.room or "")
+
+
+def _said(listing: Listing, act: Act) -> str:
+    return " | ".join(text for text in (act.name, listing.title, listing.place.room) if text)
 
 
 def _slot(listing: Listing, act: Act) -> str | None:
     """Which of two shows the listing says it is: '(Early Show)', 'Matinee'."""
-    said = " | ".join(text for text in (act.name, listing.title, listing.place.room) if text)
-    early, late = bool(_EARLY_SHOW.search(said)), bool(_LATE_SHOW.search(said))
-    return None if early == late else "early" if early else "late"
+    return which_show(_said(listing, act))
 
 
 def _sequence(claim: _Claim) -> tuple[str, str, int, str, str]:
@@ -333,7 +440,9 @@ ALIKE = 0.84
 """Edits over length of two names in one venue: 'Grateful Ded' .92, 'Jaguares' and 'Jaguar' .75."""
 SAME_HOUR = timedelta(minutes=30)
 NEAR_HOUR = timedelta(minutes=90)
-"""Doors and start; more, and two shows of one night are two."""
+"""Doors and start."""
+FAR_HOUR = timedelta(hours=4)
+"""No doors open so long before: an afternoon's show and the evening's."""
 
 ACT = {
     "same MusicBrainz id": 20.0,
@@ -341,6 +450,7 @@ ACT = {
     "same short name": 9.5,
     "billed with more": 8.0,
     "alike": 5.0,
+    "a letter more": -1.1,  # Gorilla and Gorillaz: one with the same venue and hour, or songs, or page
     "another act": -40.0,
 }
 PLACE = {
@@ -350,17 +460,22 @@ PLACE = {
     "other room of the venue": 3.0,
     "same town": 3.5,
     "suburb": 3.0,
-    "other venue": -0.5,  # of one act and night, mostly a venue that was changed
-    "other town": -1.0,
+    "other venue": -3.7,  # mostly a venue that was changed, or an after-show
+    "another town's name": -1.0,
+    "other venue of a suburb": -4.2,
+    "other town": -4.5,
     "far": -5.0,
+    "elsewhere, of a short name": -12.0,  # two shows, or two acts; a third source that names no venue joins them not
 }
+ELSEWHERE = frozenset(["other venue", "other venue of a suburb", "other town", "far", "elsewhere, of a short name"])
 NIGHT = {"same night": 0.0, "a day off": -3.0}
-HOUR = {"same hour": 3.0, "doors and start": 1.0, "other hour": -1.0}
+HOUR = {"same hour": 1.5, "doors and start": 0.5, "other hour": -1.0}
 SONGS = {"same songs": 8.0, "many of the songs": 4.0, "some of the songs": 1.0, "other songs": -4.0}
 ROOM = {"same room": 1.0, "other room": -0.5}
 FATE = {"both played": 0.2, "one cancelled": -1.5}
 PAGE = {"same page": 6.0}
-SHOW = {"same show of the night": 4.0, "early and late": -4.0}
+SHOW = {"same show of the night": 4.0}
+SET = {"DJ set and band": -6.0, "both DJ sets": 0.5}
 TURN = {"same turn": 0.3, "other turn": 0.0}
 
 
@@ -371,22 +486,65 @@ def _act_level(one: _Record, other: _Record) -> str:
         return "same name" if len(one.name) >= DISTINCT_LETTERS else "same short name"
     if one.name == other.head or one.head == other.name:
         return "billed with more"
-    return "alike" if _alike(*sorted((one.name, other.name))) else "another act"
+    return _likeness(*sorted((one.folded, other.folded)))
 
 
 @lru_cache(maxsize=65_536)
-def _alike(one: str, other: str) -> bool:
-    if min(len(one), len(other)) < 5:
+def _likeness(one: str, other: str) -> str:
+    """Of two folded names that are not equal: a slip of the hand, or another act."""
+    here, there = squash(one), squash(other)
+    if min(len(here), len(there)) < 5 or _other_numbers(one, other) or _holds(tokens(one), tokens(other)):
+        return "another act"
+    near = similarity(here, there)
+    heard = skeleton(here)
+    if near < ALIKE and not (near >= 0.7 and len(heard) > 3 and heard == skeleton(there)):
+        return "another act"
+    if min(len(here), len(there)) < DISTINCT_LETTERS and _ends_with_more(one.split(), other.split()):
+        return "a letter more"
+    return "alike"
+
+
+_DIGITS = re.compile(r"\d+")
+
+
+def _other_numbers(one: str, other: str) -> bool:
+    """Level 4 and Level 42: no slip of the hand. Number words are digits by now, and leading ones words again."""
+    here, there = _DIGITS.findall(one), _DIGITS.findall(other)
+    return here != there and (bool(here and there) or _DIGITS.findall(squash(one)) != _DIGITS.findall(squash(other)))
+
+
+def _holds(one: tuple[str, ...], other: tuple[str, ...]) -> bool:
+    """Whether one is the other and a word more, before or behind."""
+    few, many = sorted((one, other), key=len)
+    more = len(many) - len(few)
+    if not more:
         return False
-    near = similarity(one, other)
-    heard = skeleton(one)
-    return near >= ALIKE or (near >= 0.7 and len(heard) > 3 and heard == skeleton(other))
+    ends = [many[-more:]] * (many[: len(few)] == few) + [many[:more]] * (many[more:] == few)
+    return any(max(map(len, words)) > 2 for words in ends)
+
+
+def _ends_with_more(one: Sequence[str], other: Sequence[str]) -> bool:
+    """Whether they differ in one word, by one letter at its end."""
+    differ = [sorted(pair, key=len) for pair in zip(one, other, strict=False) if pair[0] != pair[1]]
+    return (
+        len(one) == len(other)
+        and len(differ) == 1
+        and len(differ[0][1]) == len(differ[0][0]) + 1
+        and differ[0][1].startswith(differ[0][0])
+    )
 
 
 def _place_level(one: _Record, other: _Record) -> str | None:
     level = _places_level(one.listing.place, other.listing.place)
-    if level in ("like venue", "other room of the venue", "other venue") and not one.venues.isdisjoint(other.venues):
+    if level in (
+        "like venue",
+        "other room of the venue",
+        "other venue",
+        "other venue of a suburb",
+    ) and not one.venues.isdisjoint(other.venues):
         return "same venue"  # a hall that was renamed
+    if level in ELSEWHERE and max(len(one.name), len(other.name)) < DISTINCT_LETTERS:
+        return "elsewhere, of a short name"
     return level
 
 
@@ -403,13 +561,13 @@ def _places_level(one: Place, other: Place) -> str | None:
     if venue is SameVenue.PART:
         return "part of the venue" if town is not Near.OTHER else "like venue"
     if town is Near.OTHER:
-        return "other town"
+        return "other town" if venue is SameVenue.DIFFERENT else "another town's name"
     if venue is SameVenue.SIMILAR:
         return "like venue"
     if venue is SameVenue.ROOM:
         return "other room of the venue"
     if venue is SameVenue.DIFFERENT:
-        return "other venue"
+        return "other venue of a suburb" if town is Near.SUBURB else "other venue"
     return {Near.SAME: "same town", Near.SUBURB: "suburb"}.get(town)
 
 
@@ -418,11 +576,18 @@ def _night_level(one: _Record, other: _Record) -> str:
 
 
 def _hour_level(one: _Record, other: _Record) -> str | None:
+    apart = _hours_apart(one, other)
+    if apart is None:
+        return None
+    return "same hour" if apart <= SAME_HOUR else "doors and start" if apart <= NEAR_HOUR else "other hour"
+
+
+def _hours_apart(one: _Record, other: _Record) -> timedelta | None:
+    """Between two starts of one night; a source that is a day off is so with its starts."""
     here, there = one.listing.start_at, other.listing.start_at
     if here is None or there is None or one.night != other.night:
         return None
-    apart = abs(here - there)
-    return "same hour" if apart <= SAME_HOUR else "doors and start" if apart <= NEAR_HOUR else "other hour"
+    return abs((here + (one.night - one.listing.night)) - (there + (other.night - other.listing.night)))
 
 
 def _songs_level(one: _Record, other: _Record) -> str | None:
@@ -450,9 +615,13 @@ def _page_level(one: _Record, other: _Record) -> str | None:
 
 
 def _show_level(one: _Record, other: _Record) -> str | None:
-    if one.slot is None or other.slot is None:
-        return None
-    return "same show of the night" if one.slot == other.slot else "early and late"
+    return "same show of the night" if one.slot is not None and one.slot == other.slot else None
+
+
+def _set_level(one: _Record, other: _Record) -> str | None:
+    if one.records != other.records:
+        return "DJ set and band"
+    return "both DJ sets" if one.records else None
 
 
 def _turn_level(one: _Record, other: _Record) -> str:
@@ -466,13 +635,33 @@ def _veto(one: _Record, other: _Record) -> str | None:
     if one.mbid is not None and other.mbid is not None and one.mbid != other.mbid:
         return "two MusicBrainz ids"
     if one.listing.source == other.listing.source and (
-        any(_two_shows(a, b) for a in one.claims for b in other.claims)
-        or _place_level(one, other) in ("other venue", "other town", "far")
+        any(_two_shows(a, b) for a in one.claims for b in other.claims) or _place_level(one, other) in ELSEWHERE
     ):
         return "two shows of one source"
+    if _early_and_late(one, other):
+        return "an early and a late show"
     if one.night != other.night and not _one_night(one, other):
         return "another night"
     return None
+
+
+def _early_and_late(one: _Record, other: _Record) -> bool:
+    """Two shows of one night: in words, or by their hours.
+
+    Not by the hours of a festival, whose gates open at noon, nor after midnight, where sources put the hours that they
+    do not know, nor by twelve hours, which is a clock of twelve misread.
+    """
+    if one.slot is not None and other.slot is not None:
+        return one.slot != other.slot
+    apart = _hours_apart(one, other)
+    if apart is None or apart < FAR_HOUR or apart == timedelta(hours=12):
+        return False
+    if one.listing.festival or other.listing.festival:
+        return False
+    clocks = (_clock(one.listing), _clock(other.listing))
+    if any(clock is not None and clock < time(AFTER_MIDNIGHT) for clock in clocks):
+        return False
+    return _page_level(one, other) is None and _songs_level(one, other) not in ("same songs", "many of the songs")
 
 
 def _one_night(one: _Record, other: _Record) -> bool:
@@ -533,6 +722,7 @@ MODEL: Model[_Record] = Model(
         Comparison("fate", _fate_level, FATE),
         Comparison("page", _page_level, PAGE),
         Comparison("show", _show_level, SHOW),
+        Comparison("set", _set_level, SET),
         Comparison("turn", _turn_level, TURN),
     ),
     prior=PRIOR,
@@ -691,7 +881,7 @@ def _concert(
         start_precision=start.start_precision if start else StartPrecision.UNKNOWN,
         status=_status(listings),
         title=_most(listing.title for listing in standing),
-        festival=_most(listing.festival for listing in standing),
+        festival=_most(listing.festival for listing in standing) or _most(listing.festival for listing in listings),
         tour=_most(listing.tour for listing in standing),
         songs=max((claim.listing.songs for claim in cluster), key=len),
         role=_role(voices),
@@ -722,12 +912,16 @@ def _voices(cluster: Sequence[_Claim]) -> list[_Claim]:
 
 
 def _night(listings: Sequence[Listing], day_off: Collection[str]) -> date:
-    """Where they differ by a day: what most of those say that can mean no other night, the earlier on a tie."""
+    """Where they differ by a day: what those say that know its start, else most of those that can mean no other night.
+
+    The earlier on a tie. Midnight sharp is an hour that is not known.
+    """
     nights = {listing.night for listing in listings}
     if len(nights) == 1:
         return listings[0].night
+    timed = [one.night for one in listings if one.source not in day_off and (_clock(one) or time()) != time()]
     firm = [listing.night for listing in listings if len(nights_of(listing, day_off)) == 1]
-    return _vote(sorted(firm or nights))
+    return _vote(sorted(timed or firm or nights))
 
 
 def _has_mbid(cluster: Sequence[_Claim]) -> bool:
@@ -890,13 +1084,27 @@ def _festivals(block: Sequence[Listing]) -> dict[str, UUID]:
     return {key: ids.festival_id(first) for key, first in smallest.items()}
 
 
-_FESTIVAL_YEAR = re.compile(r"\s*\b(?:19|20)\d\d\b\s*")
+_FESTIVAL_WORDS = re.compile(
+    r"\b(?:festivals?|festivalen|open ?air|annual|edition|edici[oó]n|edição|edizione|ausgabe"
+    r"|(?:day|tag|jour|dia|giorno|dag|dzien) \d{1,2}|\d{1,2}(?:st|nd|rd|th|er|e|o|a)? (?:day|tag|jour|dia|giorno|dag)"
+    r"|(?:19|20)\d\d)\b"
+)
+
+
+@lru_cache(maxsize=65_536)
+def _festival_name(name: str, year: int) -> str:
+    """What sets a festival apart: no 'festival', year, day or number of its edition. Its year is the night's."""
+    words = fold(_FESTIVAL_WORDS.sub(" ", fold(name))).split()
+    if len(words) > 1 and words[-1] == f"{year % 100:02}":
+        words = words[:-1]
+    return "".join(words) or fold(name)
 
 
 def _festival_key(listing: Listing) -> str:
-    """Its year is the night's, whether the name repeats it or not."""
-    name = _FESTIVAL_YEAR.sub(" ", listing.festival or "").strip() or listing.festival or ""
-    return f"{listing.night.year}:{fold(name)[:80]}:{_town(listing.place)}"
+    """Its name, year and town, however they are written."""
+    return (
+        f"{listing.night.year}:{_festival_name(listing.festival or '', listing.night.year)[:80]}:{_town(listing.place)}"
+    )
 
 
 def _parent(cluster: Sequence[_Claim], parents: dict[str, UUID]) -> UUID | None:

@@ -54,8 +54,8 @@ class Understood:
 
     @property
     def says_nothing(self) -> bool:
-        """No artist, and no time and place that could stand for one."""
-        return not self.names and not (self.whens and self.has_place)
+        """No artist, and no time and place, or time and songs, that could stand for one."""
+        return not self.names and not (self.whens and (self.has_place or self.songs))
 
 
 def understand(entry: Remembered, order: Order | None = None) -> Understood:

@@ -71,6 +71,7 @@ class Listing(Message):
     festival: Text | None = Field(default=None, description="Name of the festival it belongs to.")
     tour: Text | None = None
     night: date = Field(description="Venue-local; 00:00-05:00 counts as the evening before.")
+    doubt: Text | None = Field(default=None, description="What the source's date has against that night: its weekday.")
     start_at: AwareDatetime | None = None
     start_precision: StartPrecision = StartPrecision.UNKNOWN
     place: Place = Place()

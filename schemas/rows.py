@@ -2,7 +2,7 @@
 
 listing row     source, source_id, artist (or title and support), date; optional venue city region country lat lon
                 start_time status songs artist_mbid tour festival url observed_at; date_order (DMY, MDY, YMD) and
-                synthetic_time, the hour that stands for none, of its source
+                synthetic_time, the hour that stands for none, of its source; doubt, what speaks against its date
 entry row       user, entry_id; any of artist date venue city region country lat lon time songs note with
 concert row     concert_id artist night venue city region country lat lon status songs, members, parent
 suggestion row  user entry_id, suggestions: [{rank concert_id members confidence band why}], reason
@@ -11,6 +11,7 @@ Unknown fields are ignored. Several rows of one (source, source_id) are its hist
 """
 
 import hashlib
+import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any, TypeVar
@@ -35,6 +36,7 @@ LISTING_FIELDS = frozenset(
         "title",
         "support",
         "date",
+        "doubt",
         "start_time",
         "doors_time",
         "status",
@@ -151,9 +153,9 @@ def judged_as_row(body: bytes | None, message: type[Message]) -> tuple[MessageEr
     A line of a file that is no row travels as it stands; told what its envelope lacks, nobody would find the fault.
     """
     try:
-        row = orjson.loads(body or b"")
-    except orjson.JSONDecodeError:
-        return None, None
+        row = read_json(body or b"")
+    except MessageError as error:
+        return error, None
     if not isinstance(row, Mapping) or "fields" in row or "spider" in row:
         return None, None
     source = row.get("source")
@@ -168,6 +170,20 @@ def judged_as_row(body: bytes | None, message: type[Message]) -> tuple[MessageEr
     return None, named
 
 
+def read_json(line: bytes) -> Any:
+    """A line's value. MessageError says where the line stops being JSON, and what to write there."""
+    try:
+        return orjson.loads(line)
+    except orjson.JSONDecodeError as error:
+        told = f"not JSON: {error}"
+    if found := _NO_NUMBER.search(line):
+        told += f"; {found[1].decode()} is no JSON number: leave the field out, or write null"
+    raise MessageError("not_json", told)
+
+
+_NO_NUMBER = re.compile(rb"[:,\[]\s*([+-]?(?:NaN|nan|Infinity|inf))\s*[,\]}]")
+
+
 def listing_row(listing: Listing) -> dict[str, Any]:
     """A listing as a row of a file; reading it again gives the same listing."""
     headliner, *support = listing.acts
@@ -179,6 +195,7 @@ def listing_row(listing: Listing) -> dict[str, Any]:
         support=[act.name for act in support],
         title=listing.title,
         date=listing.night.isoformat(),
+        doubt=listing.doubt,
         **_place(listing.place),
         room=listing.place.room,
         tz=listing.place.tz,
@@ -253,9 +270,14 @@ def _derived_id(row: Mapping[str, Any]) -> str:
     return "derived-" + content_hash([row["source"], *named])[:24]
 
 
+_DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
+
+
 def _instant(value: Any) -> datetime:
     if value in (None, ""):
         return FED_AT
+    if isinstance(value, str) and _DAY.fullmatch(value.strip()):
+        value = f"{value.strip()}T00:00:00Z"
     try:
         moment: datetime = _INSTANT.validate_python(value)
     except ValidationError as error:

@@ -72,7 +72,8 @@ def test_every_line_has_an_answer_in_its_place_and_what_is_wrong_is_named_with_i
     assert reasons[1:6] == ["not_json", "wrong_type", "bad_date", "unreadable_date", "missing_field"]
     assert (reasons[0], reasons[6]) == (None, None)
     assert "4 rows could not be used" in told
-    assert "entries.jsonl:2" in told
+    assert [f"entries.jsonl:{number}: " in told for number in range(1, 8)] == [n in (2, 3, 4, 6) for n in range(1, 8)]
+    assert "entries.jsonl:4: date: " in rows[3]["problem"]
 
 
 def test_the_order_of_a_date_is_told_by_the_users_other_dates(folder: Path) -> None:
@@ -90,10 +91,8 @@ def test_the_order_of_a_date_is_told_by_the_users_other_dates(folder: Path) -> N
 
 
 def test_reference_rows_tell_other_names(folder: Path) -> None:
-    artists = write(
-        folder / "artists.jsonl", [{"source": "r", "source_id": "1", "name": "Hallworth", "aliases": ["The Mill"]}]
-    )
-    halls = [{"source": "r", "source_id": "2", "name": "Maus Hábitos", "city": "Porto", "names": ["Quarto Andar"]}]
+    artists = write(folder / "artists.jsonl", [{"name": "Hallworth", "aliases": ["The Mill"]}])
+    halls = [{"name": "Maus Hábitos", "city": "Porto", "names": ["Quarto Andar"]}]
     venues = write(folder / "venues.jsonl", halls)
     entries = [
         {"user": "me", "entry_id": "1", "artist": "The Mill", "date": "2014-04-03", "city": "Lisbon"},
@@ -115,3 +114,16 @@ def test_weights_that_lack_a_level_are_refused_by_name(folder: Path) -> None:
     result = CliRunner().invoke(gigz.app, arguments)
     assert result.exit_code == 1
     assert "levels.artist.exact" in result.stderr
+
+
+def test_songs_and_a_year_find_the_night_whoever_played(folder: Path) -> None:
+    played = {"songs": ["Glass Harbour", "Nine Winters", "The Long Quay", "Lantern Hill"]}
+    write(folder / "shows.jsonl", [SHOWS[0] | played, SHOWS[2] | {"songs": ["Nine Winters", "Elsewhere"]}])
+    rows, _ = match(folder, [{"user": "me", "entry_id": "1", "date": "2014", "songs": played["songs"][:3]}])
+    assert rows[0]["suggestions"][0]["members"][0]["source_id"] == "1"
+
+
+def test_a_missing_number_loses_neither_user_nor_place(folder: Path) -> None:
+    rows, told = match(folder, ['{"user": "me", "entry_id": "1", "artist": "X", "lat": NaN}\n'])
+    assert (rows[0]["user"], rows[0]["entry_id"], rows[0]["reason"]) == ("me", "1", "not_json")
+    assert "NaN is no JSON number" in told

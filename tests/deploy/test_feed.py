@@ -7,7 +7,7 @@ from pathlib import Path
 import orjson
 import pytest
 
-from deploy.feed import FileError, read_lines, to_record
+from deploy.feed import FileError, numbered_lines, read_lines, to_record
 from schemas.history import Entry
 from schemas.raw import RawEvent
 from schemas.rejection import Reason, Rejection
@@ -62,6 +62,22 @@ def test_blank_lines_are_skipped_and_gz_is_unpacked(tmp_path: Path) -> None:
     with gzip.open(tmp_path / "a.jsonl.gz", "wb") as file:
         file.write(b'{"a":1}\n\n  \n{"a":2}')
     assert list(read_lines(tmp_path / "a.jsonl.gz")) == [b'{"a":1}', b'{"a":2}']
+
+
+@pytest.mark.parametrize(
+    ("written", "lines"),
+    [
+        (b'\n\n{"a":1}\n  \n{"a":2}\n', [(3, b'{"a":1}'), (5, b'{"a":2}')]),
+        (b'\xef\xbb\xbf{"a":1}\r\n{"a":2}', [(1, b'{"a":1}'), (2, b'{"a":2}')]),
+        (b'{"a":1}\n\xef\xbb\xbf{"a":2}', [(1, b'{"a":1}'), (2, b'{"a":2}')]),
+        (b"\xef\xbb\xbf\n", []),
+    ],
+    ids=["blank lines", "a byte order mark", "two files in one", "a mark alone"],
+)
+def test_lines_are_counted_as_an_editor_does(written: bytes, lines: list[tuple[int, bytes]], tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_bytes(written)
+    assert list(numbered_lines(tmp_path / "a.jsonl")) == lines
+    assert list(read_lines(tmp_path / "a.jsonl")) == [line for _, line in lines]
 
 
 def test_a_file_that_is_not_there_a_folder_and_a_broken_gz_are_told(tmp_path: Path) -> None:

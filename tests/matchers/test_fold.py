@@ -36,6 +36,7 @@ FOLDED = [
     ("Run‐D.M.C.", "run dmc"),
     ("T.S.O.L.", "tsol"),
     ("St. Louis", "saint louis"),
+    ("Sankt Pauli", "saint pauli"),
     ("Main St.", "main street"),
     ("Mt. Joy", "mount joy"),
     ("Haircut One Hundred", "haircut 100"),
@@ -323,6 +324,8 @@ HELD = [
     ("Kälberer mit Stoppok", "Stoppok"),
     ("Kelvin Jones presents: MUPANI", "MUPANI"),
     ("Nervy / Нервы", "Нервы"),
+    ("Marmion: Nightline", "Marmion"),
+    ("Marmion: Nightline", "Nightline"),
     ("An Evening with Brent Hinds", "Brent Hinds"),
     ("Joan Baez in Concert", "Joan Baez"),
     ("Lowlands 2014", "Lowlands"),
@@ -369,6 +372,15 @@ def test_names_hold_nobody_else(artist: str, never: str) -> None:
         ("Swing’it (norwegen)", "Swing’it"),
         ("Ratsalad (pop Punk, Australien)", "Ratsalad"),
         ("Low - live", "Low"),
+        ("Low LIVE 2019", "Low"),
+        ("Low in concert", "Low"),
+        ("Low en concierto", "Low"),
+        ("Low - 1st set", "Low"),
+        ("Low (2nd show)", "Low"),
+        ("Low (+ Supports)", "Low"),
+        ("Low (with special guests)", "Low"),
+        ("20 Jahre Low", "Low"),
+        ("Soirée spéciale avec Low", "Low"),
         ("Low | Acoustic", "Low"),
         ("Low (Late Show)", "Low"),
         ("Ludovico Einaudi – Solo", "Ludovico Einaudi"),
@@ -420,6 +432,11 @@ def test_a_bare_plays_can_be_part_of_a_name() -> None:
 def test_who_plays_along_is_told_by_its_word() -> None:
     assert featured("Low feat. Grouper (US)") == ("Low", ("Grouper (US)",))
     assert featured("Low (ft. Grouper)") == ("Low", ("Grouper",))
+    assert featured("Low w/ special guest Grouper") == ("Low", ("Grouper",))
+    assert featured("Low & Support Dj Ice Cap") == ("Low", ("Dj Ice Cap",))
+    assert featured("Low (+ Grouper)") == ("Low", ("Grouper",))
+    assert featured("Marina (& the Diamonds)") == ("Marina (& the Diamonds)", ())
+    assert featured("Low + Support Lesbiens") == ("Low + Support Lesbiens", ())
     assert featured("Feat. Nobody") == ("Feat. Nobody", ())
 
 
@@ -439,6 +456,17 @@ TRIBUTES = [
     ("Candlelight: Coldplay", True),
     ("Celebrating David Bowie", True),
     ("Transmission - The Sound of Joy Division", True),
+    # By a pun on the original's name.
+    ("The Iron Maidens", True),
+    ("Bon Giovi", True),
+    ("Fleetwood Bac", True),
+    ("Guns 2 Roses", True),
+    ("Hells Belles", True),
+    ("Bjorn Again", True),
+    ("Oas-is", True),
+    ("Iron Maiden", False),
+    ("Oasis", False),
+    ("Hell's Bells", False),
     ("The Jimi Hendrix Experience", False),
     ("Creedence Clearwater Revival", False),
     ("Maryann and the Revival Band", False),
@@ -460,6 +488,7 @@ def test_a_tribute_is_told_from_its_original(name: str, tribute: bool) -> None:
     ("tribute", "own"),
     [
         ("Remode - The Music of Depeche Mode", "Remode"),
+        ("Bon Giovi (Bon Jovi Tribute)", "Bon Giovi"),
         ("Rock To Mode - Depeche Mode Tribute Band", "Rock To Mode"),
         ("From Zero (Linkin Park Tribute Band)", "From Zero"),
         ("Bee Gees - A Tribute Show", None),

@@ -67,6 +67,30 @@ READS: list[tuple[str, dict[str, Any], dict[str, Any], str]] = [
         "likely",
     ),
     (
+        "a country beside the name",
+        {"artist": "Hallworth (UK)", "date": "2011-03-19", "city": "Lisboa"},
+        {},
+        "sure",
+    ),
+    (
+        "initials with their article",
+        {"artist": "RATM", "date": "2011-03-19", "city": "Lisboa"},
+        {"artist": "Rage Against the Machine"},
+        "likely",
+    ),
+    (
+        "a postponed night is a question",
+        {"artist": "Hallworth", "date": "2011-03-19", "city": "Lisboa"},
+        {"status": "postponed"},
+        "possible",
+    ),
+    (
+        "a slip in a tribute's long name",
+        {"artist": "Tye Hallworth Tribute Show", "date": "2011-03-19", "city": "Lisboa"},
+        {"artist": "The Hallworth Tribute Show"},
+        "sure",
+    ),
+    (
         "a cancelled show is never suggested",
         {"artist": "Hallworth", "date": "2011-03-19"},
         {"status": "cancelled"},
@@ -99,6 +123,16 @@ def test_every_suggestion_explains_itself() -> None:
     assert (one.concert, one.members, one.rank) == (show.facts, show.members, 1)
     assert (found.weights, found.fold, found.rev, found.made_at) == (default_tables().version, FOLD_VERSION, 0, None)
     assert found.entry == typed.remembered
+
+
+def test_the_other_nights_of_a_run_stand_beside_the_one_that_was_typed() -> None:
+    nights = [concert(source_id=str(day), **LISBON | {"date": f"2011-03-{day}"}) for day in (18, 19, 20, 21)]
+    for typed, shown in (("2011-03-19", [19, 18, 20]), ("2011-03-17", [18, 19, 20])):
+        found = match(entry(artist="Hallworth", date=typed, city="Lisboa"), nights)
+        assert [one.concert.night.day for one in found.suggestions] == shown
+        assert all(one.band is not Band.SURE for one in found.suggestions)
+        told = [one.confidence for one in found.suggestions]
+        assert told == sorted(told, reverse=True)
 
 
 def early_and_late() -> list[Concert]:

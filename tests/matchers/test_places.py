@@ -129,6 +129,22 @@ READ = [
     ({"city": "Amsterdam, Paradiso Club"}, {"name": "Paradiso Club", "city": "Amsterdam"}),
     ({"city": "Paradiso, Amsterdam"}, {"name": "Paradiso", "city": "Amsterdam"}),
     ({"name": "TBA", "city": "????"}, {}),
+    ({"name": "Secret Location", "city": "Berlin"}, {"city": "Berlin"}),
+    ({"name": "geheimer Ort"}, {}),
+    ({"name": "Halle", "city": "Frankfurt a.M."}, {"name": "Halle", "city": "Frankfurt a.M."}),
+    ({"name": "Essen", "city": "Kleinkleckersdorf"}, {"name": "Essen", "city": "Kleinkleckersdorf"}),
+    ({"name": "Amsterdam", "city": "Melkweg Club"}, {"name": "Melkweg Club", "city": "Amsterdam"}),
+    ({"name": "Muffatwerk, Ampere"}, {"name": "Muffatwerk, Ampere"}),
+    ({"name": "Harpur College, Binghamton"}, {"name": "Harpur College", "city": "Binghamton"}),
+    ({"city": "Köln", "country": "GER"}, {"city": "Köln", "country": "DE"}),
+    ({"city": "Toronto", "region": "ON"}, {"city": "Toronto", "region": "ON", "country": "CA"}),
+    ({"city": "Perth", "region": "WA"}, {"city": "Perth", "region": "WA", "country": "AU"}),
+    ({"city": "Seattle", "region": "WA"}, {"city": "Seattle", "region": "WA", "country": "US"}),
+    ({"name": "X", "region": "Ontario"}, {"name": "X", "region": "Ontario", "country": "CA"}),
+    ({"name": "X", "region": "WA"}, {"name": "X", "region": "WA"}),
+    ({"city": "Sydney NSW"}, {"city": "Sydney", "region": "NSW", "country": "AU"}),
+    ({"city": "Melbourne VIC"}, {"city": "Melbourne", "region": "VIC", "country": "AU"}),
+    ({"city": "Monaco di Baviera"}, {"city": "Monaco di Baviera"}),
     ({"name": "X", "lat": 0.0, "lon": 0.0}, {"name": "X"}),
     ({"name": "X", "lat": float("nan"), "lon": 5.0}, {"name": "X"}),
 ]
@@ -139,6 +155,20 @@ def test_each_part_of_a_place_is_put_where_it_belongs(fields: dict[str, Any], pl
     read = read_place(**fields)
     assert read == Place(**place)
     assert read_place(**read.model_dump()) == read
+
+
+ZONES = [
+    ({"city": "Sydney NSW"}, "Australia/Sydney"),
+    ({"city": "Monaco di Baviera"}, "Europe/Berlin"),
+    ({"city": "Frankfurt a.M."}, "Europe/Berlin"),
+    ({"city": "Portland", "region": "ME"}, "America/New_York"),
+    ({"city": "Nowhere at all"}, None),
+]
+
+
+@pytest.mark.parametrize(("fields", "tz"), ZONES, ids=str)
+def test_the_zone_follows_from_the_town(fields: dict[str, Any], tz: str | None) -> None:
+    assert time_zone(read_place(**fields)) == tz
 
 
 @pytest.mark.parametrize(("one", "other", "near"), TOWNS)

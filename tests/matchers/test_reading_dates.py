@@ -218,6 +218,16 @@ def test_no_text_breaks_the_readers(text: str) -> None:
         ("Fri, 14 Nov 2014 20:00:00 +0100", date(2014, 11, 14)),
         ("15.11.2014 00:30", date(2014, 11, 14)),
         ("11/14/2014 8:00 PM", date(2014, 11, 14)),
+        ("2019-W46-5", date(2019, 11, 15)),
+        ("15.XI.2019", date(2019, 11, 15)),
+        ("03.IV.2014", date(2014, 4, 3)),
+        ("15·11·2019", date(2019, 11, 15)),
+        ("١٥ نوفمبر ٢٠١٩", date(2019, 11, 15)),
+        ("15 בנובמבר 2019", date(2019, 11, 15)),
+        ("lau. 12. nóv 2022", date(2022, 11, 12)),
+        ("20112014", date(2014, 11, 20)),
+        ("22112014", date(2014, 11, 22)),
+        ("~15 Nov 2019", date(2019, 11, 15)),
     ],
 )
 def test_a_source_date_is_one_night(written: str, night: date) -> None:
@@ -230,7 +240,12 @@ def test_a_source_date_is_one_night(written: str, night: date) -> None:
         ("2014-02-31", "does not exist"),
         ("03/04/2014", "2014-03-04 or 2014-04-03"),
         ("03/04/2014", "date_order"),
-        ("12-14 Nov 2014", "no single night"),
+        ("12-14 Nov 2014", "no single night; list each night for itself"),
+        ("2014-11-14/2014-11-16", "list each night for itself"),
+        ("2014-W99-1", "does not exist"),
+        ("?", r"'\?'"),
+        ("1850-01-01", "between 1900 and 2299"),
+        ("2300-01-01", "between 1900 and 2299"),
         ("31 Feb 2014", "does not exist"),
         ("Nov 2014", "no single night"),
         ("soon", "no date"),
@@ -240,6 +255,55 @@ def test_a_source_date_is_one_night(written: str, night: date) -> None:
 def test_a_source_date_that_is_none_says_why(written: str, said: str) -> None:
     with pytest.raises(DateError, match=said):
         source_date(written)
+
+
+HOUR_IN_DATE = [
+    ("2019-11-15 19:00-23:00", "2019-11-15T19:00:00"),
+    ("2019-11-15T19:00-23:00", "2019-11-15T19:00:00"),
+    ("2019-11-15 20:00 - 23:00", "2019-11-15T20:00:00"),
+    ("2019-11-15 20:00-02:00", "2019-11-15T20:00:00"),
+    ("2019-11-15T20:00-05:00", "2019-11-15T20:00:00-05:00"),
+    ("2019-11-15 20:00:00-05", "2019-11-15T20:00:00-05:00"),
+    ("2019-11-15 20:00 - 2019-11-16 02:00", "2019-11-15T20:00:00"),
+    ("Sat 16 Nov 2019 7:00pm-11:00pm", "2019-11-16T19:00:00"),
+    ("16.11.2019 19:00-23:00", "2019-11-16T19:00:00"),
+    ("16.11.2019, Einlass 19 Uhr, Beginn 20 Uhr", "2019-11-16T20:00:00"),
+    ("2019-11-16 doors 19:00 start 20:00", "2019-11-16T20:00:00"),
+    ("16 Nov 2019, doors 19:00", "2019-11-16T19:00:00 doors"),
+    ("venerdì 15 novembre 2019 ore 21", "2019-11-15T21:00:00"),
+    ("Fr 15.11.2019 · 20:00 Uhr", "2019-11-15T20:00:00"),
+]
+
+
+@pytest.mark.parametrize(("written", "start"), HOUR_IN_DATE)
+def test_hours_behind_a_date_are_its_start_and_move_no_night(written: str, start: str) -> None:
+    told = source_date(written)
+    assert told.start is not None
+    assert told.start.isoformat() + " doors" * told.doors == start
+    assert told.night == told.start.date()
+    (reading,) = readings(written)
+    assert reading.start == told.night
+
+
+STARTS = [
+    ("8:30p", "2014-11-14T20:30:00"),
+    ("8p", "2014-11-14T20:00:00"),
+    ("ore 21", "2014-11-14T21:00:00"),
+    ("kl. 19", "2014-11-14T19:00:00"),
+    ("24:00", "2014-11-15T00:00:00"),
+    ("20:00+01:00", "2014-11-14T20:00:00+01:00"),
+    ("20:00:00.000Z", "2014-11-14T20:00:00+00:00"),
+    ("00:00:00Z", None),
+    ("20:00 a 23:00", "2014-11-14T20:00:00"),
+    ("8", None),
+]
+
+
+@pytest.mark.parametrize(("written", "start"), STARTS)
+def test_a_start_of_its_own_is_an_hour_of_the_night(written: str, start: str | None) -> None:
+    told = source_start(written, date(2014, 11, 14))
+    assert (told and told.start and told.start.isoformat()) == start
+    assert told is None or told.night == date(2014, 11, 14)
 
 
 def test_small_hours_belong_to_the_evening_before() -> None:
@@ -292,6 +356,7 @@ def test_doors_are_told_from_the_start(typed: str, doors: time | None, start: ti
 def test_a_source_whose_weekday_is_wrong_is_in_doubt() -> None:
     assert source_date("Sat 12 Nov 2015").doubt == "2015-11-12 is a Thursday"
     assert source_date("Thu 12 Nov 2015").doubt is None
+    assert source_date("~15 Nov 2019").doubt == "the source says about 2019-11-15"
 
 
 def test_midnight_sharp_without_a_zone_is_no_hour() -> None:

@@ -35,12 +35,14 @@ def groups(concerts: Sequence[Concert]) -> set[frozenset[str]]:
 
 
 def rows(*told: dict[str, Any]) -> list[Listing]:
-    return [listing(**row) for row in told]
+    made = [listing(**{name: value for name, value in row.items() if name != "url"}) for row in told]
+    return [one.model_copy(update={"url": row.get("url")}) for one, row in zip(made, told, strict=True)]
 
 
 # One row of data for each rule: the listings, and which of them are one concert.
 A, B, C = {"source": "a"}, {"source": "b"}, {"source": "c"}
-ITHACA = {"venue": "Barton Hall", "city": "Ithaca", "region": "NY", "country": "US"}
+ITHACA: dict[str, Any] = {"venue": "Barton Hall", "city": "Ithaca", "region": "NY", "country": "US"}
+MUNICH = {"city": "München", "country": "DE"}
 RULES: list[tuple[str, list[dict[str, Any]], set[frozenset[str]]]] = [
     ("two sources, one show", [A | ITHACA, B | ITHACA], {frozenset({"a:1", "b:1"})}),
     ("another night", [A | ITHACA, B | ITHACA | {"date": "1977-05-09"}], {frozenset({"a:1"}), frozenset({"b:1"})}),
@@ -315,6 +317,148 @@ RULES: list[tuple[str, list[dict[str, Any]], set[frozenset[str]]]] = [
         {frozenset({"a:1", "b:1"})},
     ),
     (
+        "an early and a late show of two sources, in words",
+        [A | ITHACA | {"artist": "Bill Frisell (early show)"}, B | ITHACA | {"artist": "Bill Frisell (late show)"}],
+        {frozenset({"a:1"}), frozenset({"b:1"})},
+    ),
+    (
+        "first and second set, and who says neither goes with one of them",
+        [
+            A | ITHACA | {"title": "Bill Evans - 1st set", "artist": "Bill Evans"},
+            B | ITHACA | {"title": "Bill Evans - 2nd set", "artist": "Bill Evans"},
+            C | ITHACA | {"artist": "Bill Evans"},
+        ],
+        {frozenset({"a:1", "c:1"}), frozenset({"b:1"})},
+    ),
+    (
+        "an afternoon's and an evening's show of two sources, by their hours",
+        [A | ITHACA | {"start_time": "15:00"}, B | ITHACA | {"start_time": "22:15"}],
+        {frozenset({"a:1"}), frozenset({"b:1"})},
+    ),
+    (
+        "a third source without an hour does not make them one",
+        [A | ITHACA | {"start_time": "15:00"}, B | ITHACA | {"start_time": "22:15"}, C | ITHACA],
+        {frozenset({"a:1", "c:1"}), frozenset({"b:1"})},
+    ),
+    (
+        "nor one id of the act",
+        [
+            who | ITHACA | {"artist_mbid": str(UUID(int=1)), "start_time": at}
+            for who, at in ((A, "15:00"), (B, "20:00"))
+        ],
+        {frozenset({"a:1"}), frozenset({"b:1"})},
+    ),
+    (
+        "doors, and the hour of the headliner",
+        [A | ITHACA | {"start_time": "18:00"}, B | ITHACA | {"start_time": "21:00"}],
+        {frozenset({"a:1", "b:1"})},
+    ),
+    (
+        "a clock of twelve hours misread",
+        [A | ITHACA | {"start_time": "08:00"}, B | ITHACA | {"start_time": "20:00"}],
+        {frozenset({"a:1", "b:1"})},
+    ),
+    (
+        "the gates of a festival, and the hour on stage",
+        [A | ITHACA | {"festival": "Kettlefest", "start_time": "12:00"}, B | ITHACA | {"start_time": "21:00"}],
+        {frozenset({"a:1", "b:1"})},
+    ),
+    (
+        "a DJ set in one hall and the band in another",
+        [
+            A | MUNICH | {"artist": "Hot Chip (DJ Set)", "venue": "Rote Sonne"},
+            B | MUNICH | {"artist": "Hot Chip", "venue": "Muffathalle"},
+        ],
+        {frozenset({"a:1"}), frozenset({"b:1"})},
+    ),
+    (
+        "whatever the name",
+        [
+            A | MUNICH | {"artist": "Jamie Harbour-Lights DJ Set", "venue": "Rote Sonne", "start_time": "23:00"},
+            B | MUNICH | {"artist": "Jamie Harbour-Lights", "venue": "Muffathalle", "start_time": "23:00"},
+        ],
+        {frozenset({"a:1"}), frozenset({"b:1"})},
+    ),
+    (
+        "a DJ set that one source forgets to call so",
+        [
+            A | MUNICH | {"artist": "Hot Chip (DJ Set)", "venue": "Rote Sonne"},
+            B | MUNICH | {"artist": "Hot Chip", "venue": "Rote Sonne"},
+        ],
+        {frozenset({"a:1", "b:1"})},
+    ),
+    (
+        "a short name in two halls of one town, even at one hour",
+        [
+            A | MUNICH | {"artist": "DJ Koze", "venue": "Blitz", "start_time": "23:00"},
+            B | MUNICH | {"artist": "DJ Koze", "venue": "Rote Sonne", "start_time": "23:00"},
+        ],
+        {frozenset({"a:1"}), frozenset({"b:1"})},
+    ),
+    (
+        "and in two halls of neighbouring towns",
+        [
+            A | {"artist": "Mono", "venue": "Turbinenhalle", "city": "Oberhausen", "country": "DE"},
+            B | {"artist": "Mono", "venue": "Zeche Carl", "city": "Essen", "country": "DE"},
+        ],
+        {frozenset({"a:1"}), frozenset({"b:1"})},
+    ),
+    (
+        "a third source that names no hall does not make them one",
+        [
+            A | MUNICH | {"artist": "DJ Koze", "venue": "Blitz", "start_time": "23:00"},
+            B | MUNICH | {"artist": "DJ Koze", "venue": "Rote Sonne", "start_time": "23:00"},
+            C | MUNICH | {"artist": "DJ Koze"},
+        ],
+        {frozenset({"a:1", "c:1"}), frozenset({"b:1"})},
+    ),
+    (
+        "but not where one of the halls is not known",
+        [A | MUNICH | {"artist": "DJ Koze", "venue": "Blitz"}, B | MUNICH | {"artist": "DJ Koze"}],
+        {frozenset({"a:1", "b:1"})},
+    ),
+    (
+        "a long name in two halls is one show that moved",
+        [A | MUNICH | {"venue": "Zenith", "status": "cancelled"}, B | MUNICH | {"venue": "Muffathalle"}],
+        {frozenset({"a:1", "b:1"})},
+    ),
+    (
+        "a day without an hour, of a show after midnight",
+        [A | ITHACA | {"date": "1977-05-09T01:00"}, B | ITHACA | {"date": "1977-05-09"}],
+        {frozenset({"a:1", "b:1"})},
+    ),
+    (
+        "and with the evening before, too",
+        [A | ITHACA | {"date": "1977-05-09T01:00"}, B | ITHACA | {"date": "1977-05-09"}, C | ITHACA],
+        {frozenset({"a:1", "b:1", "c:1"})},
+    ),
+    (
+        "but not the evening before elsewhere",
+        [
+            A | ITHACA | {"artist": "Fear", "date": "1977-05-09T01:00"},
+            B | MUNICH | {"artist": "Fear", "venue": "Zenith", "date": "1977-05-09"},
+            C | MUNICH | {"artist": "Fear", "venue": "Zenith"},
+        ],
+        {frozenset({"a:1"}), frozenset({"b:1"}), frozenset({"c:1"})},
+    ),
+    (
+        "two ids that give one page are one record of their source",
+        [A | ITHACA | {"source_id": one, "url": "https://barton.example/dead"} for one in "12"] + [B | ITHACA],
+        {frozenset({"a:1", "a:2", "b:1"})},
+    ),
+    (
+        "but not where their hours, rooms or halls differ",
+        [
+            A | ITHACA | {"source_id": one, "url": "https://barton.example/programme"} | more
+            for one, more in (
+                ("1", {"start_time": "18:00"}),
+                ("2", {"start_time": "21:00"}),
+                ("3", {"start_time": "21:00", "venue": "Zenith"}),
+            )
+        ],
+        {frozenset({"a:1"}), frozenset({"a:2"}), frozenset({"a:3"})},
+    ),
+    (
         "exonyms and suburbs are one town",
         [
             A | {"artist": "Ostrander", "venue": "Zenith", "city": "München", "country": "DE"},
@@ -328,6 +472,88 @@ RULES: list[tuple[str, list[dict[str, Any]], set[frozenset[str]]]] = [
 @pytest.mark.parametrize(("told", "expected"), [rule[1:] for rule in RULES], ids=[rule[0] for rule in RULES])
 def test_listings_of_one_show_are_one_concert(told: list[dict[str, Any]], expected: set[frozenset[str]]) -> None:
     assert groups(resolve(rows(*told))) == expected
+
+
+# Two names in one hall on one night, what else both say of it, and whether they are one act.
+NAMES: list[tuple[str, str, dict[str, Any], bool]] = [
+    ("The Iron Maidens", "Iron Maiden", {"start_time": "20:00"}, False),
+    ("Fleetwood Bac", "Fleetwood Mac", {"songs": ["Dreams"]}, False),
+    ("Level 4", "Level 42", {}, False),
+    ("Blink 182", "Blink 183", {"start_time": "20:00"}, False),
+    ("Blink 182", "Blink-182", {}, True),
+    ("Maroon 5", "Maroon Five", {}, True),
+    ("Maroon 5", "Maroon", {}, False),
+    ("Seven Seconds", "7 Secnds", {}, True),
+    ("The Sea", "The Sea and Cake", {"start_time": "20:00"}, False),
+    ("Iron & Wine", "Iron", {}, False),
+    ("Crosby", "Crosby & Nash", {}, False),
+    ("Godspeed You Black Emperor", "Godspeed You Black Emperor Duo", {}, False),
+    ("Florence", "Florence and the Machine", {}, True),
+    ("Peter Gabriel", "Peter Gabriel & The New Blood Orchestra", {}, True),
+    ("Gorilla", "Gorillaz", {}, False),
+    ("Gorilla", "Gorillaz", {"start_time": "20:00"}, True),
+    ("Gorilla", "Gorillaz", {"songs": ["Dare", "Feel Good Inc."]}, True),
+    ("Interpol", "Interpool", {}, True),
+    ("Ostrander", "Ostranders", {}, True),
+    ("Sisters of Mercy", "Sisters Mercy", {}, True),
+]
+
+
+@pytest.mark.parametrize(("one", "other", "more", "same"), NAMES)
+def test_a_slip_of_the_hand_is_no_other_act(one: str, other: str, more: dict[str, Any], same: bool) -> None:
+    told = rows(A | ITHACA | more | {"artist": one}, B | ITHACA | more | {"artist": other})
+    assert len(resolve(told)) == (1 if same else 2)
+
+
+# Of rows with a place in common: the night of the one concert.
+NIGHTS: list[tuple[str, list[dict[str, Any]], str]] = [
+    ("the definition", [A | {"date": "1977-05-09T01:00"}], "1977-05-08"),
+    ("a day and no hour", [A | {"date": "1977-05-09T01:00"}, B | {"date": "1977-05-09"}], "1977-05-08"),
+    (
+        "two days and no hour",
+        [A | {"date": "1977-05-09T01:00"}, B | {"date": "1977-05-09"}, C | {"date": "1977-05-09"}],
+        "1977-05-08",
+    ),
+    (
+        "the evening before as well",
+        [A | {"date": "1977-05-09T01:00"}, B | {"date": "1977-05-09"}, C | {"date": "1977-05-08"}],
+        "1977-05-08",
+    ),
+    (
+        "midnight sharp is no hour",
+        [A | {"date": "1977-05-08T00:00-04:00"}, B | {"date": "1977-05-08"}, C | {"date": "1977-05-08"}],
+        "1977-05-08",
+    ),
+]
+
+
+@pytest.mark.parametrize(("told", "night"), [row[1:] for row in NIGHTS], ids=[row[0] for row in NIGHTS])
+def test_the_night_is_what_the_start_tells(told: list[dict[str, Any]], night: str) -> None:
+    (concert,) = resolve(rows(*(ITHACA | row for row in told)))
+    assert concert.night.isoformat() == night
+
+
+# Nights of a source and of another that is a day off at times, and the pairs that are one.
+SHIFTS: list[tuple[list[int], list[int], set[tuple[int, int]]]] = [
+    ([1, 2], [2, 3], {(1, 2), (2, 3)}),
+    ([2, 3], [1, 2], {(2, 1), (3, 2)}),
+    ([1, 2, 3], [2, 3, 4], {(1, 2), (2, 3), (3, 4)}),
+    ([1, 2], [1, 2], {(1, 1), (2, 2)}),
+    ([1, 2], [2], {(2, 2)}),
+    ([1], [2], {(1, 2)}),
+    ([1, 2, 10], [2, 3, 10], {(1, 2), (2, 3), (10, 10)}),
+]
+
+
+@pytest.mark.parametrize(("sure", "off", "same"), SHIFTS)
+def test_the_nights_of_a_run_shift_together(sure: list[int], off: list[int], same: set[tuple[int, int]]) -> None:
+    told = [A | ITHACA | {"source_id": str(day), "date": f"1977-05-{day:02}"} for day in sure]
+    told += [B | ITHACA | {"source_id": str(day), "date": f"1977-05-{day:02}"} for day in off]
+    concerts = resolve(rows(*told), day_off={"b"})
+    assert {one for one in groups(concerts) if len(one) > 1} == {frozenset({f"a:{a}", f"b:{b}"}) for a, b in same}
+    assert {concert.night.day for concert in concerts} >= set(sure)
+    assert len(concerts) == len(sure) + len(off) - len(same)
+    assert resolve(rows(*told[::-1]), day_off={"b"}) == concerts
 
 
 STATUSES: list[tuple[str, list[dict[str, Any]], Status]] = [
@@ -415,6 +641,34 @@ def test_a_festivals_nights_share_a_parent() -> None:
     concerts = resolve(told)
     assert {concert.parent for concert in concerts} == {ids.festival_id(min((o.listing_id for o in told), key=str))}
     assert len(concerts) == 2
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "Rock im Park Festival",
+        "Rock im Park '19",
+        "Rock im Park 2019",
+        "ROCK IM PARK – Day 3",
+        "Rock im Park Day Three",
+        "Rock im Park Open Air 2019 (Tag 2)",
+        "Rock Im Park, 2nd Day",
+    ],
+)
+def test_a_festival_has_one_parent_however_it_is_written(name: str) -> None:
+    park = {"city": "Nürnberg", "country": "DE"}
+    told = rows(
+        A | park | {"artist": "Kettle Row", "festival": "Rock im Park", "date": "2019-06-07"},
+        B | park | {"artist": "Iron Birch", "festival": name, "date": "2019-06-09"},
+        B | park | {"source_id": "2", "artist": "Iron Birch", "festival": "Rock am Ring", "date": "2019-06-08"},
+        B | park | {"source_id": "3", "artist": "Iron Birch", "festival": name, "date": "2020-06-08"},
+    )
+    concerts = resolve(told)
+    parents = {(concert.night.year, concert.festival != "Rock am Ring", concert.parent) for concert in concerts}
+    assert len(parents) == 3 and len({parent for _, _, parent in parents}) == 3
+    assert [concert_row(concert)["festival"] for concert in concerts if concert.parent] == [
+        concert.festival for concert in concerts
+    ]
 
 
 def venue(**fields: Any) -> Venue:
@@ -592,6 +846,7 @@ def test_the_order_of_listings_changes_nothing(told: list[dict[str, Any]], rando
     shuffled = listings[:] + listings[:2]
     random.shuffle(shuffled)
     assert resolve(shuffled) == resolve(listings)
+    assert resolve(shuffled, day_off={"c"}) == resolve(listings, day_off={"c"})
 
 
 VENUES = st.lists(
@@ -607,18 +862,21 @@ VENUES = st.lists(
 
 
 @settings(max_examples=150, deadline=None)
-@given(LISTINGS, VENUES)
-def test_blocks_resolve_as_they_do_together(told: list[dict[str, Any]], halls: list[dict[str, Any]]) -> None:
+@given(LISTINGS, VENUES, st.sampled_from([(), ("c",)]))
+def test_blocks_resolve_as_they_do_together(
+    told: list[dict[str, Any]], halls: list[dict[str, Any]], off: tuple[str, ...]
+) -> None:
     venues = [venue(**hall) for hall in halls]
     listings = list({one.listing_id: one for one in rows(*told)}.values())
     blocks: list[list[Listing]] = []
     for one in listings:
-        touching = [block for block in blocks if any(block_keys(one) & block_keys(other) for other in block)]
+        keys = block_keys(one, off)
+        touching = [block for block in blocks if any(keys & block_keys(other, off) for other in block)]
         blocks = [block for block in blocks if block not in touching] + [
             [one, *(o for block in touching for o in block)]
         ]
-    apart = [concert for block in blocks for concert in resolve(block, venues)]
-    together = resolve(listings, venues)
+    apart = [concert for block in blocks for concert in resolve(block, venues, off)]
+    together = resolve(listings, venues, off)
     assert sorted(apart, key=lambda c: str(c.concert_id)) == sorted(together, key=lambda c: str(c.concert_id))
 
 
