@@ -116,11 +116,15 @@ class Catalogue:
         artists = Vocabulary()
         self.artist: Codes = np.fromiter((artists.code(one.artist) for one in self.concerts), np.int32, size)
         self.artists = artists.texts
-        codes: dict[Place, int] = {}
+        codes: dict[tuple[Place, str], int] = {}
         self.place: Codes = np.fromiter(
-            (codes.setdefault(one.place, len(codes)) for one in self.concerts), np.int32, size
+            (codes.setdefault((one.place, fold(one.festival or "")), len(codes)) for one in self.concerts),
+            np.int32,
+            size,
         )
-        self.places = list(codes)
+        self.places = [place for place, _ in codes]
+        self.festivals = _objects([festival for _, festival in codes])
+        """Folded, of each place: where people name the festival for the hall."""
         self.cancelled: NDArray[np.bool_] = np.fromiter(
             (one.status is Status.CANCELLED for one in self.concerts), np.bool_, size
         )

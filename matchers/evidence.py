@@ -129,7 +129,7 @@ class Compared:
             elif field == "status":
                 text = "this night was postponed" if level == "postponed" else "no source lists it any more"
             else:
-                text = _place_text(field, level, told.place, concert.place)
+                text = _place_text(field, level, told.place, concert.place, concert.festival)
             name = "venue" if field == "venue-alone" else field
             pieces.append(Piece(name, level, float(self.bits[field][pair]), text[:500]))
         pieces.append(Piece("prior", "prior", self.tables.weights.prior, "one of about a million concerts"))
@@ -599,19 +599,22 @@ def _venues(asked: Sequence[Asked], catalogue: Catalogue, entry: Rows, codes: Ro
     level = np.full(len(codes), -1, dtype=np.int32)
     names_ = [one.told.place.name for one in asked]
     told = np.array([name is not None for name in names_], dtype=np.bool_)[entry]
-    compared = np.flatnonzero(at & told & (catalogue.venues[codes] != ""))
+    compared = np.flatnonzero(at & told & ((catalogue.venues[codes] != "") | (catalogue.festivals[codes] != "")))
     if not len(compared):
         return level
     level[compared] = _VENUE["different"]
     who, where = entry[compared], codes[compared]
     near = _spelled([venue_key(name or "") for name in names_], who, catalogue.venues[where], 0.6) > 0
+    near |= catalogue.festivals[where] != ""
     words = catalogue.venue_words
     near |= words.sharing(words.codes([_venue_words(one) for one in asked]), who, where)
     for index, number, code in zip(compared[near].tolist(), who[near].tolist(), where[near].tolist(), strict=True):
         typed, place, others = asked[number].told.place, catalogue.places[code], asked[number].others.venues
         relation = venue_relation(typed.name, place.name, typed.city or place.city)
         level[index] = -1 if relation is SameVenue.UNKNOWN else _VENUE[relation.value]
-        if others and relation is not SameVenue.SAME and any(_is_venue(other, place) for other in others):
+        if relation is SameVenue.SAME:
+            continue
+        if any(_is_venue(other, place) for other in others) or _is_festival(typed.name, catalogue.festivals[code]):
             level[index] = _VENUE["alias"]
     return level
 
@@ -622,13 +625,23 @@ def _venue_words(one: Asked) -> list[str]:
     return [word for name in names_ for word in place_words(name)]
 
 
+def _is_festival(typed: str | None, festival: str) -> bool:
+    """Whether a venue as typed names the festival: 'Primavera Sound' of 'Primavera Sound 2013'."""
+    said = {word for word in tokens(typed or "") if not word.isdigit() and word not in _FESTIVAL_WORDS}
+    held = {word for word in festival.split() if not word.isdigit() and word not in _FESTIVAL_WORDS}
+    return bool(said and held) and (said <= held or held <= said) and max(map(len, said & held)) > 3
+
+
+_FESTIVAL_WORDS = frozenset(["festival", "fest", "the", "of", "open", "air", "day"])
+
+
 def _is_venue(other: AliasVenue, place: Place) -> bool:
     return venue_key(other.name) == venue_key(place.name or "") and (
         other.city is None or place.city is None or fold(other.city) == fold(place.city)
     )
 
 
-def _place_text(field: str, level: str, typed: Place, place: Place) -> str:
+def _place_text(field: str, level: str, typed: Place, place: Place, festival: str | None) -> str:
     if field == "distance":
         spots = points(place)
         assert typed.lat is not None and typed.lon is not None
@@ -645,6 +658,8 @@ def _place_text(field: str, level: str, typed: Place, place: Place) -> str:
             return f"{place.city} is {_km(relation.km or 0)} from {typed.city}"
         same = fold(typed.city or "") == fold(place.city or "")
         return "same town" if same else f"{typed.city} is {place.city}"
+    if level == "alias" and _is_festival(typed.name, fold(festival or "")):
+        return f"{typed.name} is the festival"
     return {
         "same": "same venue",
         "alias": f"{typed.name} is another name of {place.name}",

@@ -162,7 +162,15 @@ def _states() -> dict[str, str]:
         found[code.casefold()] = code
         found[fold(state["name"])] = code
     found |= {"washington dc": "DC", "d c": "DC", "dc": "DC", "pr": "PR", "puerto rico": "PR"}
+    found |= dict(pair.split() for pair in _STATE_ABBREVIATIONS.split("|"))
     return found
+
+
+# As newspapers write them.
+_STATE_ABBREVIATIONS = (
+    "ala AL|ariz AZ|ark AR|calif CA|colo CO|conn CT|del DE|fla FL|ill IL|ind IN|kans KS|mass MA|mich MI|minn MN|miss MS"
+    "|mont MT|nebr NE|nev NV|okla OK|ore OR|penn PA|penna PA|tenn TN|tex TX|wash WA|wis WI|wyo WY"
+)
 
 
 @lru_cache(maxsize=4_096)
@@ -482,7 +490,16 @@ def split_town(
 
 @lru_cache(maxsize=65_536)
 def town_and_region(name: str) -> tuple[str, str, str] | None:
-    """'Sydney NSW' -> Sydney, NSW, AU: a town and the last word behind it, where its region has such a town."""
+    """'Sydney NSW' -> Sydney, NSW, AU: a town and the last word behind it, where its region has such a town.
+
+    Also 'Portland Maine', a state's whole name.
+    """
+    words = name.split()
+    for count in (1, 2):
+        state = " ".join(words[-count:])
+        town = " ".join(words[:-count])
+        if town and len(state) > SHORTEST_REGION and fold(state) in _states() and not exact_cities(name):
+            return (town, state, "US") if exact_cities(town, state, "US") else None
     town, _, tail = name.strip().rpartition(" ")
     if not town or len(tail) > SHORTEST_REGION or not tail.isupper() or exact_cities(name):
         return None

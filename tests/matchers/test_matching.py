@@ -73,6 +73,12 @@ READS: list[tuple[str, dict[str, Any], dict[str, Any], str]] = [
         "sure",
     ),
     (
+        "the festival for the hall",
+        {"artist": "Hallworth", "date": "2011", "venue": "Primavera Sound", "city": "Lisboa"},
+        {"festival": "Primavera Sound 2011", "venue": "Parque da Cidade"},
+        "likely",
+    ),
+    (
         "initials with their article",
         {"artist": "RATM", "date": "2011-03-19", "city": "Lisboa"},
         {"artist": "Rage Against the Machine"},
@@ -103,6 +109,13 @@ READS: list[tuple[str, dict[str, Any], dict[str, Any], str]] = [
 def test_an_entry_reads_as_sure_as_it_is(typed: dict[str, Any], change: dict[str, Any], reads: str) -> None:
     found = match(entry(**typed), [concert(**LISBON | change)])
     assert (found.suggestions[0].band if found.suggestions else found.reason) == reads
+
+
+def test_a_festival_named_for_the_hall_is_told_as_one() -> None:
+    show = concert(**LISBON | {"festival": "Primavera Sound 2011", "venue": "Parque da Cidade"})
+    (one,) = match(entry(artist="Hallworth", date="2011-03-19", venue="Primavera Sound"), [show]).suggestions
+    assert why(one)["venue"].text == "Primavera Sound is the festival"
+    assert why(one)["venue"].bits > 4
 
 
 def test_every_suggestion_explains_itself() -> None:
