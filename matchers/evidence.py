@@ -172,6 +172,9 @@ def _compare(
     dated = _where([bool(one.whens) for one in told], entry)
     if len(dated):
         level, worth, inside = _dates([one.whens for one in told], entry[dated], catalogue.night[rows[dated]], tables)
+        # Who typed the weekday, too, is hardly a day off: both would have to slip alike.
+        checked = np.array([one.weekday for one in told], dtype=np.bool_)[entry[dated]]
+        worth[checked & np.isin(level, (_DATE["day-off"], _DATE["days-off"]))] -= w.WEEKDAY
         _spread(levels, bits, "date", dated, slice(None), (level, worth), len(rows))
         timely[dated] = inside
     placed = _where([_says_where(one.place) for one in told], entry)

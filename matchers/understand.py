@@ -6,7 +6,7 @@ from datetime import date, time, timedelta
 from enum import StrEnum
 from functools import cached_property, lru_cache
 
-from matchers.dates import DAWN, Order, Precision, When, clock, readings, zone
+from matchers.dates import DAWN, LONGEST_DATE, Order, Precision, When, clock, readings, take_weekday, zone
 from matchers.places import known, read_place, the_city, time_zone
 from matchers.text import clean, fold, names
 from schemas.history import Remembered
@@ -37,6 +37,8 @@ class Understood:
     songs: frozenset[str]
     """Folded."""
     hour: time | None
+    weekday: bool = False
+    """The weekday was typed, and is that of the date."""
     show: Show | None = None
     """As typed: 'late show', 'matinée'."""
 
@@ -114,6 +116,7 @@ def _understand(
         place=place,
         songs=frozenset(fold(song) for song in songs if fold(song)),
         hour=told,
+        weekday=bool(whens) and not any(one.doubt for one in whens) and _says_weekday(when or ""),
         show=_show(when, hour, *_ASIDE.findall(f"{artist or ''} ; {venue or ''}")),
     )
 
@@ -131,6 +134,10 @@ _MATINEE = re.compile(r"\bmatin[ée]e\b", re.IGNORECASE)
 def _years(text: str) -> tuple[int, ...]:
     """Years that a text names: what a date without one may mean."""
     return tuple(sorted({int(year) for year in _YEAR.findall(text[:2_000])}))
+
+
+def _says_weekday(when: str) -> bool:
+    return len(when) <= LONGEST_DATE and take_weekday(when)[0] is not None
 
 
 def _show(*texts: str | None) -> Show | None:

@@ -59,8 +59,10 @@ OFF_NIGHT_MOST = 0.35
 """Confidence of a concert on a night that was not typed, so that it never reads better than possible."""
 SHOWN_BESIDE = 0.02
 """Of the set's further members, where the set as a whole is likelier than not."""
-SAME_RUN = 10.0
-"""Bits: another night of the same artist in the same place is worth no less, a few days off against one."""
+WEEKDAY = 4.0
+"""Bits against a neighbouring night where the weekday was typed and agrees: one slip in 16 hits both. Assumed."""
+SAME_RUN = 14.0
+"""Bits: another night of the same artist in the same place is worth no less, a few days off against none."""
 SONGS_MOST = 10.0
 """Bits for or against, however many songs: they hang together."""
 SETLIST_COMPLETE = 8

@@ -148,6 +148,17 @@ def test_the_other_nights_of_a_run_stand_beside_the_one_that_was_typed() -> None
         assert told == sorted(told, reverse=True)
 
 
+def test_a_weekday_that_agrees_settles_which_night_of_a_run() -> None:
+    nights = [concert(source_id=str(day), **LISBON | {"date": f"2011-03-{day}"}) for day in (18, 19, 20)]
+    for typed, band in (
+        ("19 Mar 2011", Band.LIKELY),
+        ("Sat 19 Mar 2011", Band.SURE),
+        ("Fri 19 Mar 2011", Band.POSSIBLE),
+    ):
+        found = match(entry(artist="Hallworth", date=typed, city="Lisboa"), nights)
+        assert found.suggestions[0].band is band, typed
+
+
 def early_and_late() -> list[Concert]:
     return resolve([listing(source_id="1", **LISBON), listing(source_id="2", **LISBON)])
 
