@@ -156,6 +156,16 @@ class Catalogue:
         return _objects([letters(name) for name in self.artists])
 
     @cached_property
+    def with_article(self) -> NDArray[np.bool_]:
+        """Artists whose articles or joining words `squashed` leaves out."""
+        return np.array([a != b for a, b in zip(self.squashed, self.lettered, strict=True)], dtype=np.bool_)
+
+    @cached_property
+    def length(self) -> Rows:
+        """Letters of each, squashed."""
+        return np.array([len(name) for name in self.squashed], dtype=np.int64)
+
+    @cached_property
     def artist_words(self) -> Words:
         """Of each artist."""
         return _words([artist_words(name) for name in self.artists])

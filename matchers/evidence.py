@@ -242,9 +242,15 @@ def _artists(
     asked: Sequence[Asked], catalogue: Catalogue, entry: Rows, codes: Rows, tables: Tables
 ) -> tuple[Codes, Bits]:
     names_ = [one.told.artist or "" for one in asked]
-    near = _spelled([squash(name) for name in names_], entry, catalogue.squashed[codes], NEAR) > 0
-    near |= _spelled([letters(name) for name in names_], entry, catalogue.lettered[codes], NEAR) > 0
-    near |= _spelled([squash(name) for name in names_], entry, catalogue.squashed[codes], START, JaroWinkler) > 0
+    squashed, lettered = [squash(name) for name in names_], [letters(name) for name in names_]
+    near = _spelled(squashed, entry, catalogue.squashed[codes], NEAR) > 0
+    # Only where the articles make a difference, and only where one name is the longer: the rest was compared above.
+    told = np.array([a != b for a, b in zip(squashed, lettered, strict=True)], dtype=np.bool_)
+    at = np.flatnonzero(~near & (told[entry] | catalogue.with_article[codes]))
+    near[at] = _spelled(lettered, entry[at], catalogue.lettered[codes[at]], NEAR) > 0
+    length = np.array([len(name) for name in squashed], dtype=np.int64)
+    at = np.flatnonzero(~near & (np.abs(length[entry] - catalogue.length[codes]) > SLIPS))
+    near[at] = _spelled(squashed, entry[at], catalogue.squashed[codes[at]], START, JaroWinkler) > 0
     words = catalogue.artist_words
     near |= words.sharing(words.codes([_typed_words(one) for one in asked]), entry, codes)
     level = np.full(len(codes), _ARTIST["different"], dtype=np.int32)
@@ -272,8 +278,7 @@ def _typed_words(one: Asked) -> list[str]:
         return []
     others = [f"={squash(other)}" for other in one.others.artists]
     words = [word for name in one.told.names for word in artist_words(name)]
-    bare = squash(without_qualifiers(typed))
-    return [f"={squash(typed)}", f"={bare}", f"={initials(typed)}", *others, *words]
+    return [f"={squash(typed)}", f"={initials(typed)}", *others, *words]
 
 
 def _spelled(
