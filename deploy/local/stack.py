@@ -12,6 +12,7 @@ Errors: StackError, SettingsError.
 import json
 import os
 import shutil
+import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -233,9 +234,9 @@ def _prepare_home(home: Path) -> None:
     try:
         # Others may pass, not list: under root, PostgreSQL runs as another user. Files with secrets are 0600.
         home.mkdir(parents=True, exist_ok=True, mode=0o711 if os.geteuid() == 0 else 0o700)
-        probe = home / ".writable"
-        probe.write_bytes(b"")
-        probe.unlink()
+        # A name of its own: another `up` may be looking at the same moment.
+        with tempfile.TemporaryFile(dir=home):
+            pass
     except OSError as error:
         raise StackError(
             "stack", f"{home} cannot be written: {error.strerror}.", f"set {PREFIX}HOME to a folder of your own."
