@@ -182,13 +182,9 @@ def _words(name: str) -> frozenset[str]:
     return frozenset(skeleton(word)[:LONGEST] for word in words[:MOST_WORDS])
 
 
-@lru_cache(maxsize=65_536)
 def _less_one(heard: str) -> frozenset[str]:
     """Itself and all that a lost letter makes of it: two that are one edit apart share one (FastSS)."""
-    heard = heard[:12]
-    if len(heard) < 3:
-        return frozenset([heard])
-    return frozenset([heard, *(heard[:index] + heard[index + 1 :] for index in range(len(heard)))])
+    return _less(heard[:12], 1)
 
 
 @lru_cache(maxsize=65_536)

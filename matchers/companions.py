@@ -14,8 +14,9 @@ from enum import StrEnum
 from uuid import UUID
 
 from matchers.candidates import concert_keys
+from matchers.decided import signature
 from matchers.places import Near, SameVenue, known, town_relation, venue_relation
-from matchers.questions import PRIOR, TOOK_PLACE, Measured, Question, Said, ask, bits, kept, names_of, newest, signature
+from matchers.questions import PRIOR, TOOK_PLACE, Measured, Question, Said, ask, bits, kept, names_of, newest
 from matchers.text import fold, squash
 from schemas import ids
 from schemas.concert import Concert

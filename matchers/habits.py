@@ -17,8 +17,9 @@ from functools import cached_property
 from uuid import UUID
 
 from matchers.candidates import entry_keys
+from matchers.decided import signature
 from matchers.places import SUBURB_KM, City, SameVenue, cities, distance_km, known, the_city, venue_relation
-from matchers.questions import PRIOR, TOOK_PLACE, Measured, Question, Said, ask, bits, kept, newest, signature
+from matchers.questions import PRIOR, TOOK_PLACE, Measured, Question, Said, ask, bits, kept, newest
 from matchers.text import fold, names, squash
 from matchers.understand import understand
 from schemas import ids

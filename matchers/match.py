@@ -1,6 +1,5 @@
 """An entry and its candidates -> suggestions: at most three, each with its reasons."""
 
-import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -12,6 +11,7 @@ import numpy as np
 from matchers import weights as w
 from matchers.candidates import entry_keys, read_entry
 from matchers.catalogue import Catalogue, Rows
+from matchers.decided import signature, standing, when_decided
 from matchers.evidence import Asked, Compared, compare
 from matchers.score import MOST_BITS, Column, band, probabilities
 from matchers.text import FOLD_VERSION, fold
@@ -232,38 +232,21 @@ def _suggestion(
         confidence=round(confidence, 6),
         band=reads,
         why=tuple(why),
-        signature=signature(compared, pair),
+        signature=signature(compared.signature(pair)),
     )
-
-
-def signature(compared: Compared, pair: int) -> str:
-    """Of the evidence's levels: the same as long as nothing changed that matters."""
-    return hashlib.sha256(compared.signature(pair).encode()).hexdigest()[:16]
 
 
 class _Verdicts:
     """What the decisions of one entry come to."""
 
     def __init__(self, decisions: Iterable[Decision]) -> None:
-        ordered = sorted(decisions, key=lambda one: (one.decided_at, str(one.decision_id)))
-        undone: set[UUID] = set()
-        standing: list[Decision] = []
-        for decision in ordered:
-            if decision.action is not Action.UNDONE:
-                standing.append(decision)
-            elif decision.undoes is not None:
-                undone.add(decision.undoes)
-            elif standing:
-                undone.add(standing[-1].decision_id)
-        standing = [decision for decision in standing if decision.decision_id not in undone]
+        ordered = sorted(decisions, key=when_decided)
         last = ordered[-1] if ordered else None
         self.last: Action | None = None if last is None or last.action is Action.UNDONE else last.action
         # The last word on each concert, told by any of its listings.
         self._of_listing: dict[tuple[UUID, str | None], Decision] = {}
         self._of_concert: dict[UUID, Decision] = {}
-        for decision in standing:
-            if decision.action is Action.SNOOZED:
-                continue
+        for decision in standing(ordered):
             self._of_concert[decision.concert_id] = decision
             # A listing speaks of every act of its bill: where it was kept, the act counts, too.
             acts = {member.listing_id: member.act for member in decision.members}
@@ -282,7 +265,7 @@ class _Verdicts:
         told = [self._of_listing[way] for way in ways if way in self._of_listing]
         if concert.concert_id in self._of_concert:
             told.append(self._of_concert[concert.concert_id])
-        return max(told, key=lambda one: (one.decided_at, str(one.decision_id)), default=None)
+        return max(told, key=when_decided, default=None)
 
     def confirms(self, concert: Concert) -> bool:
         """Whether the user said that it was this one."""
@@ -295,7 +278,7 @@ class _Verdicts:
         return (
             decision is not None
             and decision.action in (Action.DISMISSED, Action.OTHER_NIGHT)
-            and decision.signature in ("", signature(compared, pair))
+            and decision.signature in ("", signature(compared.signature(pair)))
         )
 
 

@@ -4,15 +4,15 @@ Each is a question of its own, with an entry id of its own: "were you at this on
 the next, and the last decision of an entry is all that its topic keeps, so one entry for several would lose answers.
 """
 
-import hashlib
 import re
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date
 from math import log2
 from uuid import UUID
 
+from matchers.decided import standing, when_decided
 from matchers.text import FOLD_VERSION, squash
 from schemas import ids
 from schemas.concert import Concert, Member
@@ -75,11 +75,6 @@ def bits(rate: float) -> float:
     return log2(rate / (1.0 - rate))
 
 
-def signature(*levels: str) -> str:
-    """Of the evidence's classes: the same as long as nothing changed that matters."""
-    return hashlib.sha256(";".join(levels).encode()).hexdigest()[:16]
-
-
 class Said:
     """What one user's decisions, on whatever entries, come to: the last word on each concert counts."""
 
@@ -88,13 +83,13 @@ class Said:
         ours = re.compile(re.escape(prefix) + "[0-9a-f-]{36}")
         self._last: dict[str, Action] = {}
         by_entry: dict[str, list[Decision]] = defaultdict(list)
-        for decision in sorted(decisions, key=_when):
+        for decision in sorted(decisions, key=when_decided):
             by_entry[decision.entry_id].append(decision)
             self._last[decision.entry_id] = decision.action
-        standing = [one for _, made in sorted(by_entry.items()) for one in _standing(made)]
+        told = [one for _, made in sorted(by_entry.items()) for one in standing(made)]
         self._own: dict[UUID, Decision] = {}
         self._others: dict[UUID, Decision] = {}
-        for decision in sorted(standing, key=_when):
+        for decision in sorted(told, key=when_decided):
             held = self._own if ours.fullmatch(decision.entry_id) else self._others
             held.update(dict.fromkeys((decision.concert_id, *_ids(decision.members)), decision))
 
@@ -111,27 +106,9 @@ class Said:
         return self._last.get(entry_id) is Action.SNOOZED
 
 
-def _when(decision: Decision) -> tuple[object, ...]:
-    return decision.decided_at, str(decision.decision_id)
-
-
-def _standing(ordered: Sequence[Decision]) -> list[Decision]:
-    """Of one entry, oldest first: without what was taken back, and without snoozes, which decide nothing."""
-    undone: set[UUID] = set()
-    standing: list[Decision] = []
-    for decision in ordered:
-        if decision.action is not Action.UNDONE:
-            standing.append(decision)
-        elif decision.undoes is not None:
-            undone.add(decision.undoes)
-        elif standing:
-            undone.add(standing[-1].decision_id)
-    return [one for one in standing if one.decision_id not in undone and one.action is not Action.SNOOZED]
-
-
 def _on(concert: Concert, held: dict[UUID, Decision]) -> Decision | None:
     told = (held[one] for one in names_of(concert) if one in held)
-    return max(told, key=_when, default=None)
+    return max(told, key=when_decided, default=None)
 
 
 def names_of(concert: Concert) -> frozenset[UUID]:

@@ -36,15 +36,19 @@ def names_of(artists: Iterable[Artist] = (), venues: Iterable[Venue] = ()) -> Na
 
 def with_names(tables: Tables, names: Names) -> Tables:
     """The weights with these names beside their own, as a version of its own."""
-    held = tables.weights.names
-    merged = Names(
+    held = merged(tables.weights.names, names)
+    return Tables(tables.weights.model_copy(update={"names": held}).versioned())
+
+
+def merged(held: Names, more: Names) -> Names:
+    """Both, each name once."""
+    return Names(
         artists={
-            key: tuple(dict.fromkeys((*held.artists.get(key, ()), *names.artists.get(key, ()))))
-            for key in sorted({*held.artists, *names.artists})
+            key: tuple(dict.fromkeys((*held.artists.get(key, ()), *more.artists.get(key, ()))))
+            for key in sorted({*held.artists, *more.artists})
         },
         venues={
-            key: tuple(dict.fromkeys((*held.venues.get(key, ()), *names.venues.get(key, ()))))
-            for key in sorted({*held.venues, *names.venues})
+            key: tuple(dict.fromkeys((*held.venues.get(key, ()), *more.venues.get(key, ()))))
+            for key in sorted({*held.venues, *more.venues})
         },
     )
-    return Tables(tables.weights.model_copy(update={"names": merged}).versioned())

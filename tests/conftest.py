@@ -1,10 +1,5 @@
 """What all tests share: closed sockets, the engines on demand, the data beside the checkout."""
 
-import os
-import shutil
-import subprocess
-import sys
-import tempfile
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -12,9 +7,8 @@ from pathlib import Path
 import pytest
 from pytest_socket import disable_socket, socket_allow_hosts
 
-from deploy.local import stack as local_stack
 from deploy.settings import Settings, load
-from tests.support import ANY_FREE_PORTS, ENGINES, ROOT, open_network
+from tests.support import ENGINES, ROOT, running_engines
 
 OPENS_SOCKETS = ("stack", "network")
 
@@ -48,23 +42,8 @@ def stack() -> Iterator[Settings]:
     Engines whose GIGZ_*_URL is set are used as they are. `settings.engine_url(...)` has the addresses. A helper process
     cleans up when this one is killed.
     """
-    home = Path(tempfile.mkdtemp(prefix="gigz-test-")).resolve()
-    settings = load({"home": home, **ANY_FREE_PORTS})
-    reaper = subprocess.Popen(
-        [sys.executable, str(ROOT / "tests" / "reaper.py"), str(os.getpid()), str(home)],
-        cwd=ROOT,
-        stdin=subprocess.DEVNULL,
-        start_new_session=True,
-    )
-    try:
-        with open_network():
-            local_stack.up(settings)
+    with running_engines("gigz-test-") as settings:
         yield settings
-    finally:
-        local_stack.down(settings)
-        reaper.terminate()
-        reaper.wait()
-        shutil.rmtree(home, ignore_errors=True)
 
 
 @pytest.fixture(scope="session")

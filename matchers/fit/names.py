@@ -20,6 +20,7 @@ from matchers import weights as w
 from matchers.catalogue import Catalogue, town_of
 from matchers.fit.em import Answered, Patterns
 from matchers.places import known, venue_key
+from matchers.reference import merged
 from matchers.text import fold
 from matchers.understand import understand
 from schemas.concert import Concert
@@ -165,17 +166,3 @@ def with_called(weights: Weights, called: Called) -> Weights:
         users[user] = merged(users.get(user, Names()), names)
     users = {user: users[user] for user in sorted(users)}
     return weights.model_copy(update={"names": merged(weights.names, called.everybody), "users": users})
-
-
-def merged(held: Names, more: Names) -> Names:
-    """Both, each name once."""
-    return Names(
-        artists={
-            key: tuple(dict.fromkeys((*held.artists.get(key, ()), *more.artists.get(key, ()))))
-            for key in sorted({*held.artists, *more.artists})
-        },
-        venues={
-            key: tuple(dict.fromkeys((*held.venues.get(key, ()), *more.venues.get(key, ()))))
-            for key in sorted({*held.venues, *more.venues})
-        },
-    )

@@ -2,11 +2,8 @@
 
 import asyncio
 import itertools
-import os
-import shutil
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field
@@ -18,12 +15,11 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from deploy.clients import kafka_admin, kafka_consumer, kafka_producer, postgres_engine, publish
-from deploy.local import stack as local_stack
 from deploy.migrate import migrate_postgres
-from deploy.settings import Settings, environment_for, load
+from deploy.settings import Settings, environment_for
 from deploy.topics import apply_topics
 from schemas.outgoing import Outgoing
-from tests.conftest import ANY_FREE_PORTS, ROOT, open_network
+from tests.support import ROOT, running_engines
 
 PARTITIONS = 4
 WORKER = (
@@ -37,7 +33,6 @@ _databases = itertools.count()
 @pytest.fixture(scope="package")
 def engines() -> Iterator[Settings]:
     """A broker and a database server of their own: topics have fixed names, and other tests fill them."""
-    home = Path(tempfile.mkdtemp(prefix="gigz-streams-")).resolve()
     absent = {"clickhouse_url": "http://127.0.0.1:1/none", "meilisearch_url": "http://127.0.0.1:1"}
     quick = {
         "partitions": PARTITIONS,
@@ -46,23 +41,9 @@ def engines() -> Iterator[Settings]:
         "outbox_poll_s": 0.05,
         "session_timeout_s": 6.0,
     }
-    settings = load({"home": home, **ANY_FREE_PORTS, **absent, **quick, "kafka_heap_mb": 256})
-    reaper = subprocess.Popen(
-        [sys.executable, str(ROOT / "tests" / "reaper.py"), str(os.getpid()), str(home)],
-        cwd=ROOT,
-        stdin=subprocess.DEVNULL,
-        start_new_session=True,
-    )
-    try:
-        with open_network():
-            local_stack.up(settings)
+    with running_engines("gigz-streams-", **absent, **quick, kafka_heap_mb=256) as settings:
         asyncio.run(apply_topics(settings))
         yield settings
-    finally:
-        local_stack.down(settings)
-        reaper.terminate()
-        reaper.wait()
-        shutil.rmtree(home, ignore_errors=True)
 
 
 @pytest.fixture
