@@ -25,6 +25,7 @@ from rich.table import Table
 
 from deploy import settings as settings_module
 from deploy.settings import Settings, SettingsError
+from spiders.commands import monitors, runs, schedule, source, wanted
 
 if TYPE_CHECKING:
     from matchers.columns import Columns
@@ -38,6 +39,11 @@ app = typer.Typer(
 )
 topics_app = typer.Typer(help="The topics of the broker.", no_args_is_help=True)
 app.add_typer(topics_app, name="topics")
+app.add_typer(schedule.app, name="schedule")
+app.add_typer(runs.app, name="run")
+app.add_typer(monitors.app, name="monitors")
+app.add_typer(wanted.app, name="wanted")
+app.add_typer(source.app, name="spider")
 err = Console(stderr=True, highlight=False)
 
 Files = Annotated[list[Path], typer.Argument(help="Files of JSON lines; - is standard input, .gz is read.")]
@@ -290,19 +296,28 @@ def api(port: Annotated[int | None, typer.Option(help="Instead of GIGZ_API_PORT;
 @app.command()
 def crawl(
     spider: Annotated[str, typer.Argument(help="Its name; `gigz spiders` lists them.")],
-    start_url: Annotated[str | None, typer.Option(help="Where the crawl begins.")] = None,
+    start_url: Annotated[str, typer.Option(help="Where the crawl begins, instead of the spider's own.")] = "",
     source: Annotated[str, typer.Option(help="Name of the catalogue, where it is not the spider's own.")] = "",
+    artist: Annotated[str, typer.Option(help="Only this artist, of spiders that can search.")] = "",
+    mbid: Annotated[str, typer.Option(help="The artist's MusicBrainz id, for spiders that want it.")] = "",
+    since: Annotated[str, typer.Option(help="First night: 2014-11-14, 2014-11 or 2014.")] = "",
+    until: Annotated[str, typer.Option(help="Last night, in the same forms.")] = "",
+    full: Annotated[bool, typer.Option("--full", help="Everything anew: unchanged items, too.")] = False,
+    arg: Annotated[list[str] | None, typer.Option(help="An argument of the spider's own, k=v.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Run one spider once and deliver what it finds to Kafka."""
     from deploy.logs import configure
-    from spiders.crawl import run_crawl
+    from spiders.crawl import arguments_of, run_crawl
+    from spiders.errand import errand_of
 
     settings = _settings()
     configure(settings.log_level, settings.log_format, "spiders")
-    report = run_crawl(settings, spider, start_url, source=source)
-    told = report.as_json()
-    print(json.dumps(told) if as_json else "\n".join(f"{name:12} {value}" for name, value in told.items()))
+    told = {"start_url": start_url, "source": source, "artist": artist, "mbid": mbid, "since": since, "until": until}
+    told |= {"full": "true" if full else ""} | arguments_of(arg or [])
+    report = run_crawl(settings, spider, errand_of(told))
+    rows = report.as_json()
+    print(json.dumps(rows) if as_json else "\n".join(f"{name:12} {value}" for name, value in rows.items()))
     sys.exit(0 if report.ok else 1)
 
 
@@ -313,7 +328,7 @@ def spiders() -> None:
 
     table = Table("spider", "topic", "format", "politeness", "licence")
     for spider in SPIDERS:
-        table.add_row(spider.name, spider.message.topic, spider.format, spider.politeness, spider.licence)
+        table.add_row(spider.name, spider.message.topic, spider.format, str(spider.pace), spider.licence)
     Console().print(table)
 
 

@@ -23,6 +23,7 @@ def migrate_postgres(settings: Settings, revision: str = "head") -> str:
     try:
         with engine.connect() as guard:
             guard.execute(text("select pg_advisory_lock(:lock)"), {"lock": _LOCK})
+            guard.commit()  # the session holds the lock; an open transaction would keep indexes from being made
             with engine.connect() as connection:
                 # A table that is in use is waited for briefly, not queued for: nobody behind us may hang.
                 connection.execute(text("set lock_timeout = '5s'"))

@@ -141,7 +141,43 @@ class Settings(BaseSettings):
         default="gigz/0.1 (+https://example.org/gigz; ingestion@example.org)",
         description="Says who crawls and where to complain; set your own address.",
     )
+    private_hosts: str = Field(
+        default="",
+        description="Hosts that spiders may ask though they are private or this machine, with commas. Else refused.",
+    )
+    own_hosts: str = Field(
+        default="", description="Hosts that are our own, with commas: asked without a pause, e.g. the demo's site."
+    )
     setlistfm_api_key: SecretStr = Field(default=SecretStr(""), description="x-api-key of setlist.fm's API 1.0.")
+    ticketmaster_api_key: SecretStr = Field(
+        default=SecretStr(""), description="apikey of Ticketmaster's Discovery API."
+    )
+    bandsintown_app_id: SecretStr = Field(default=SecretStr(""), description="app_id of Bandsintown's public API.")
+    seatgeek_client_id: SecretStr = Field(default=SecretStr(""), description="client_id of SeatGeek's platform API.")
+    songkick_api_key: SecretStr = Field(default=SecretStr(""), description="apikey of Songkick's API 3.0.")
+    phishnet_api_key: SecretStr = Field(default=SecretStr(""), description="apikey of phish.net's API v5.")
+    spool_mb: int = Field(
+        default=512, ge=1, description="What a spider may keep on disk while Kafka is away; full: the crawl pauses."
+    )
+    spool_wait_s: float = Field(
+        default=300.0,
+        gt=0,
+        description="How long the end of a crawl waits for Kafka; then the spool stays for the next.",
+    )
+    page_cache_mb: int = Field(default=512, ge=0, description="Pages kept to ask whether they changed; 0: none.")
+    run_timeout_s: int = Field(default=6 * 3_600, ge=1, description="Longest run of a schedule that says nothing else.")
+    run_memory_mb: int = Field(default=2_048, ge=256, description="What the process of a run may take.")
+    heartbeat_s: float = Field(default=2.0, gt=0, description="How often a run tells that it lives, and its counts.")
+    lost_after_s: float = Field(default=60.0, gt=0, description="Silence after which a run counts as lost.")
+    schedule_poll_s: float = Field(default=1.0, gt=0, description="How often the scheduler looks what is due.")
+    schedule_catch_up_h: float = Field(
+        default=24.0, ge=0, description="A date missed longer ago than this is not made up for."
+    )
+    runs_at_once: int = Field(default=4, ge=1, description="Runs that the scheduler has at a time.")
+    operators_webhook: str = Field(default="", description="Where operators are told of suspect and failed runs.")
+    operators_webhook_secret: SecretStr = Field(
+        default=SecretStr(""), description="Signs what is sent there: HMAC-SHA256, header X-Gigz-Signature."
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -158,7 +194,17 @@ class Settings(BaseSettings):
     @property
     def day_off(self) -> frozenset[str]:
         """`day_off_sources`, one by one."""
-        return frozenset(name.strip() for name in self.day_off_sources.split(",") if name.strip())
+        return _listed(self.day_off_sources)
+
+    @property
+    def hosts_private(self) -> frozenset[str]:
+        """`private_hosts`, one by one."""
+        return _listed(self.private_hosts)
+
+    @property
+    def hosts_own(self) -> frozenset[str]:
+        """`own_hosts`, one by one."""
+        return _listed(self.own_hosts)
 
     def engine_url(self, engine: str) -> str:
         """Address of kafka, postgres, clickhouse or meilisearch: the setting, else what `gigz up` wrote.
@@ -176,6 +222,10 @@ class Settings(BaseSettings):
             f"{PREFIX}{name.upper()} is not set and no local stack is known in {self.home}. "
             f"Remedy: start one with `gigz up`, or set {PREFIX}{name.upper()}."
         )
+
+
+def _listed(names: str) -> frozenset[str]:
+    return frozenset(name.strip() for name in names.split(",") if name.strip())
 
 
 def read_stack_file(home: Path) -> dict[str, str]:

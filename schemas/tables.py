@@ -52,6 +52,34 @@ class RunState(StrEnum):
     RUNNING = "running"
     FINISHED = "finished"
     FAILED = "failed"
+    QUEUED = "queued"
+    STOPPING = "stopping"
+    STOPPED = "stopped"
+    LOST = "lost"
+
+
+class Trigger(StrEnum):
+    """Why there is a run. Values are only added at the end."""
+
+    OPERATOR = "operator"
+    SCHEDULE = "schedule"
+    WANTED = "wanted"
+
+
+class AlertState(StrEnum):
+    """How far the telling of an operator is. Values are only added at the end."""
+
+    PENDING = "pending"
+    SENT = "sent"
+    FAILED = "failed"
+
+
+class WatchedBy(StrEnum):
+    """What a line of the operators' log is about. Values are only added at the end."""
+
+    RUN = "run"
+    SCHEDULE = "schedule"
+    WANTED = "wanted"
 
 
 # Without a pending list: every look-up would read all of it, key by key, and a stage looks up thousands a batch.
@@ -262,28 +290,176 @@ class OutboxRow(Base):
 
 
 class RunRow(Base):
-    """One run of one spider. scraped = delivered + rejected, or it failed."""
+    """One run of one spider. scraped = delivered + unchanged + rejected, or it did not finish well."""
 
     __tablename__ = "runs"
     __table_args__ = (
         CheckConstraint("finished_at IS NULL OR finished_at >= started_at", name="ends_after_start"),
-        CheckConstraint("(state = 'running') = (finished_at IS NULL)", name="ended"),
-        CheckConstraint("state <> 'finished' OR scraped = delivered + rejected", name="nothing_lost"),
+        CheckConstraint("(state IN ('queued', 'running', 'stopping')) = (finished_at IS NULL)", name="ended"),
+        CheckConstraint("state <> 'finished' OR scraped = delivered + unchanged + rejected", name="nothing_lost"),
+        CheckConstraint("started_at IS NOT NULL OR state IN ('queued', 'stopped', 'lost')", name="started"),
         Index("ix_runs_spider", "spider", "started_at"),
+        Index("ix_runs_lane", "lane", unique=True, postgresql_where=text("finished_at IS NULL")),
         {"schema": STATE},
     )
 
     run_id: Mapped[UUID] = mapped_column(primary_key=True)
     spider: Mapped[str]
+    source: Mapped[str] = mapped_column(server_default="", comment="The catalogue's name in its messages.")
     state: Mapped[RunState] = mapped_column(_enum(RunState, "run_state"))
-    started_at: Mapped[datetime]
+    trigger: Mapped[Trigger] = mapped_column(_enum(Trigger, "run_trigger"), server_default="operator")
+    schedule: Mapped[str | None] = mapped_column(comment="Name of the schedule that asked for it.")
+    lane: Mapped[str | None] = mapped_column(
+        comment="The spider, of runs that the scheduler starts: two of them never overlap. Null: by hand."
+    )
+    arguments: Mapped[dict[str, Any]] = mapped_column(server_default="{}", comment="Its errand.")
+    scope: Mapped[str] = mapped_column(server_default="", comment="What it covers: see spiders.errand.")
+    queued_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    started_at: Mapped[datetime | None]
+    heartbeat_at: Mapped[datetime | None] = mapped_column(comment="Last sign of life of its process.")
     finished_at: Mapped[datetime | None]
+    timeout_s: Mapped[int | None] = mapped_column(Integer)
+    host: Mapped[str | None] = mapped_column(comment="Of its process.")
+    pid: Mapped[int | None] = mapped_column(Integer)
+    pid_since: Mapped[float | None] = mapped_column(Float, comment="Start of that process: pids are used again.")
     start_url: Mapped[str | None]
     pages: Mapped[int] = mapped_column(Integer, server_default="0")
     scraped: Mapped[int] = mapped_column(Integer, server_default="0")
     delivered: Mapped[int] = mapped_column(Integer, server_default="0")
+    unchanged: Mapped[int] = mapped_column(Integer, server_default="0")
     rejected: Mapped[int] = mapped_column(Integer, server_default="0")
-    why: Mapped[str | None] = mapped_column(comment="Of a failure.")
+    vanished: Mapped[int] = mapped_column(Integer, server_default="0")
+    spooled: Mapped[int] = mapped_column(Integer, server_default="0", comment="On disk, not yet in Kafka.")
+    figures: Mapped[dict[str, Any]] = mapped_column(server_default="{}", comment="See spiders.figures.")
+    findings: Mapped[list[Any]] = mapped_column(JSONB(), server_default="[]", comment="See spiders.monitors.")
+    suspect: Mapped[bool] = mapped_column(Boolean, server_default="false")
+    why: Mapped[str | None] = mapped_column(comment="Of a failure or a stop.")
+    log_tail: Mapped[str | None]
+
+
+class ScheduleRow(Base):
+    """When a spider is to run."""
+
+    __tablename__ = "schedules"
+    __table_args__ = (CheckConstraint("timeout_s > 0", name="timeout"), {"schema": STATE})
+
+    name: Mapped[str] = mapped_column(primary_key=True)
+    spider: Mapped[str]
+    cron: Mapped[str]
+    tz: Mapped[str] = mapped_column(server_default="UTC")
+    arguments: Mapped[dict[str, Any]] = mapped_column(server_default="{}", comment="Its errand.")
+    timeout_s: Mapped[int | None] = mapped_column(Integer)
+    paused: Mapped[bool] = mapped_column(Boolean, server_default="false")
+    next_at: Mapped[datetime | None] = mapped_column(comment="Null while paused, or when it never comes again.")
+    last_at: Mapped[datetime | None]
+    last_run: Mapped[UUID | None]
+
+
+class OperatorLogRow(Base):
+    """Who did what to which run, schedule or wanted row, and why. Rows are never changed."""
+
+    __tablename__ = "operator_log"
+    __table_args__ = (Index("ix_operator_log_thing", "about", "thing", "id"), {"schema": STATE})
+
+    id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
+    about: Mapped[WatchedBy] = mapped_column(_enum(WatchedBy, "operator_log_about"))
+    thing: Mapped[str] = mapped_column(comment="Id of the run, name of the schedule, key of the wanted row.")
+    at: Mapped[datetime]
+    who: Mapped[str]
+    before: Mapped[str | None]
+    after: Mapped[str | None]
+    why: Mapped[str | None]
+
+
+class SeenRow(Base):
+    """What each source showed last of each item: an unchanged one is not published again."""
+
+    __tablename__ = "seen"
+    __table_args__ = (Index("ix_seen_scope", "scope", "run_id"), {"schema": STATE})
+
+    topic: Mapped[str] = mapped_column(primary_key=True)
+    source: Mapped[str] = mapped_column(primary_key=True)
+    source_id: Mapped[str] = mapped_column(primary_key=True)
+    content_hash: Mapped[str]
+    night: Mapped[date | None] = mapped_column(
+        Date, comment="Of a listing: a night gone by leaves an agenda by itself."
+    )
+    scope: Mapped[str] = mapped_column(comment="Of the crawl that saw it last.")
+    run_id: Mapped[UUID] = mapped_column(comment="That crawl.")
+    last_seen_at: Mapped[datetime]
+    vanished: Mapped[bool] = mapped_column(Boolean, server_default="false")
+    record: Mapped[dict[str, Any]] = mapped_column(
+        server_default="{}", comment="What its vanishing is told with: url, spider, fields."
+    )
+
+
+class WatermarkRow(Base):
+    """How far a source was read: the next crawl goes on from there. Moves only after delivery."""
+
+    __tablename__ = "watermarks"
+    __table_args__ = ({"schema": STATE},)
+
+    scope: Mapped[str] = mapped_column(primary_key=True)
+    spider: Mapped[str]
+    position: Mapped[str] = mapped_column(comment="In the source's own terms, mostly a time.")
+    run_id: Mapped[UUID]
+
+
+class HostRow(Base):
+    """When a host may be asked next, by whichever process."""
+
+    __tablename__ = "hosts"
+    __table_args__ = ({"schema": STATE},)
+
+    host: Mapped[str] = mapped_column(primary_key=True)
+    next_at: Mapped[datetime]
+    every_s: Mapped[float] = mapped_column(Float, comment="Pace of the last that asked.")
+
+
+class HostLeaseRow(Base):
+    """A connection to a host that one process holds."""
+
+    __tablename__ = "host_leases"
+    __table_args__ = ({"schema": STATE},)
+
+    host: Mapped[str] = mapped_column(primary_key=True)
+    slot: Mapped[int] = mapped_column(Integer, primary_key=True)
+    holder: Mapped[str]
+    expires_at: Mapped[datetime]
+
+
+class QuotaRow(Base):
+    """Requests that an API key was used for on a day (UTC)."""
+
+    __tablename__ = "quotas"
+    __table_args__ = (CheckConstraint("used >= 0", name="used"), {"schema": STATE})
+
+    key: Mapped[str] = mapped_column(
+        primary_key=True, comment="The setting's name and a hash of the key, never the key."
+    )
+    day: Mapped[date] = mapped_column(Date, primary_key=True)
+    used: Mapped[int] = mapped_column(Integer)
+
+
+class AlertRow(Base):
+    """What operators are to be told; kept until it was."""
+
+    __tablename__ = "alerts"
+    __table_args__ = (
+        Index("ix_alerts_pending", "next_try_at", postgresql_where=text("state = 'pending'")),
+        {"schema": STATE},
+    )
+
+    alert_id: Mapped[UUID] = mapped_column(primary_key=True)
+    kind: Mapped[str]
+    spider: Mapped[str | None]
+    run_id: Mapped[UUID | None]
+    text: Mapped[str]
+    body: Mapped[dict[str, Any]]
+    state: Mapped[AlertState] = mapped_column(_enum(AlertState, "alert_state"))
+    tries: Mapped[int] = mapped_column(Integer, server_default="0")
+    next_try_at: Mapped[datetime]
+    last_error: Mapped[str | None]
 
 
 # -- catalogue: written by the Postgres sink ---------------------------------------------------------------------------

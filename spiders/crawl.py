@@ -1,8 +1,8 @@
 """One run of one spider, in a process of its own: a Twisted reactor runs once.
 
-    python -m spiders.crawl SPIDER --start-url URL [--source NAME] [--progress]
+    python -m spiders.crawl SPIDER [--run ID] [--arg start_url=URL] [--arg artist=NAME] ... [--progress]
 
-The last line on standard output is the report as JSON; the exit code is 0 when the run finished, 1 when it failed.
+The last line on standard output is the report as JSON; the exit code is 0 when the run finished, 1 when it did not.
 
 Errors
     SettingsError    no such spider, no start URL, a key is missing, Kafka or Postgres does not answer
@@ -12,36 +12,39 @@ import argparse
 import asyncio
 import signal
 import sys
-from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from dataclasses import asdict, dataclass
+import time
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, TypeVar
-from urllib.parse import urlsplit
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import orjson
 import structlog
 from scrapy import signals
 from scrapy.crawler import AsyncCrawlerRunner, Crawler
 from scrapy.http import Response
+from scrapy.settings import Settings as ScrapySettings
 from scrapy.utils.reactor import install_reactor
 from twisted.python.failure import Failure
 
 from deploy import logs
-from deploy.clients import check_postgres, kafka_producer, postgres_engine
+from deploy.clients import check_postgres, postgres_engine
 from deploy.settings import PREFIX, Settings, SettingsError, current
-from spiders import runs
-from spiders.delivery import STAGE, Counts, Delivery, KafkaDelivery, NotDelivered, pipeline
+from schemas.tables import RunState, Trigger
+from spiders import alerts, monitors, runs, watermarks
+from spiders.delivery import STAGE, Counts, Delivery, Lost, NotDelivered, delivering, pipeline
+from spiders.errand import Errand, errand_of
+from spiders.figures import Tally
 from spiders.formats.base import Clock, SourceSpider, utc_now
-from spiders.polite import scrapy_settings
-from spiders.runs import RunReport
+from spiders.polite import polite
+from spiders.runs import Run, RunReport
 from spiders.sources import SPIDERS
 
 T = TypeVar("T")
 Progress = Callable[[Counts, int], None]
 """Called about twice a second with the counts and the pages so far."""
 PROGRESS_S = 0.5
-CLOSE_S = 5.0
 REACTOR = "twisted.internet.asyncioreactor.AsyncioSelectorReactor"
 log = structlog.get_logger()
 
@@ -49,33 +52,30 @@ log = structlog.get_logger()
 def run_crawl(
     settings: Settings,
     spider_name: str,
-    start_url: str | None = None,
+    errand: Errand,
     progress: Progress | None = None,
     *,
-    source: str = "",
+    run_id: UUID | None = None,
+    trigger: Trigger = Trigger.OPERATOR,
     clock: Clock = utc_now,
 ) -> RunReport:
     """Crawl, deliver to Kafka, record the run in Postgres. Once in a process. SettingsError.
 
-    `source` names the catalogue where the start URL serves another one than the spider's own.
+    `run_id`: of a run that was queued before.
     """
-    spider, address = chosen(spider_name, start_url)
+    spider = chosen(spider_name)
     key = api_key(settings, spider)
-    return in_reactor(lambda: _recorded(settings, spider, address, key, source, progress, clock))
+    spider(errand=errand)  # says here, before anything is opened, if it cannot do what is asked
+    return in_reactor(lambda: _recorded(settings, spider, errand, key, progress, run_id or uuid4(), trigger, clock))
 
 
-def chosen(spider_name: str, start_url: str | None) -> tuple[type[SourceSpider], str]:
-    """The spider and where it starts. SettingsError."""
+def chosen(spider_name: str) -> type[SourceSpider]:
+    """The spider of that name. SettingsError."""
     by_name = {spider.name: spider for spider in SPIDERS}
     spider = by_name.get(spider_name)
     if spider is None:
         raise SettingsError(f"there is no spider {spider_name!r}. Remedy: one of {', '.join(by_name)}.")
-    parts = urlsplit(start_url or "")
-    if start_url is None or parts.scheme not in {"http", "https"} or not parts.hostname:
-        raise SettingsError(
-            f"{spider_name} needs a start URL, {start_url!r} is none. Remedy: --start-url {spider.example}"
-        )
-    return spider, start_url
+    return spider
 
 
 def api_key(settings: Settings, spider: type[SourceSpider]) -> str:
@@ -94,57 +94,82 @@ def api_key(settings: Settings, spider: type[SourceSpider]) -> str:
 async def _recorded(
     settings: Settings,
     spider: type[SourceSpider],
-    start_url: str,
+    errand: Errand,
     key: str,
-    source: str,
     progress: Progress | None,
+    run_id: UUID,
+    trigger: Trigger,
     clock: Clock,
 ) -> RunReport:
-    run_id, started_at = uuid4(), clock()
+    began = spider(errand=errand, api_key=key, clock=clock)
+    scope = errand.scope(spider.name, began.catalogue, "" if errand.artist or errand.mbid else began.start_url)
+    run = Run(run_id, spider.name, began.catalogue, scope, began.start_url, errand, clock(), trigger)
     structlog.contextvars.bind_contextvars(run=str(run_id), spider=spider.name)
-    engine = postgres_engine(settings, pool_size=1, name="gigz-spiders")
+    engine = postgres_engine(settings, pool_size=2, name="gigz-spiders")
     try:
         await check_postgres(engine, settings)
-        async with AsyncExitStack() as open_:
-            producer = await open_.enter_async_context(kafka_producer(settings, f"gigz-spiders-{spider.name}"))
-            delivery = KafkaDelivery(producer, settings.partitions, clock, settings.retry_deadline_s)
-            await runs.begin(engine, run_id, spider.name, start_url, started_at)
+        if spider.incremental and not errand.full and not errand.bounded:
+            errand = replace(errand, watermark=await watermarks.read(engine, scope))
+        async with (
+            delivering(settings, engine, run_id, scope, f"gigz-spiders-{spider.name}", clock, full=errand.full) as to,
+            polite(settings, engine, str(run_id), spider, fresh=errand.full) as scrapy_settings,
+        ):
+            await runs.begin(engine, run)
             crash: Exception | None = None
-            try:
-                outcome = await crawl(
-                    spider,
-                    delivery,
-                    settings.user_agent,
-                    start_url,
-                    source=source,
-                    key=key,
-                    progress=progress,
-                    clock=clock,
-                )
-            except Exception as error:  # a fault of our own: it is recorded, then it crashes
-                crash, outcome = error, Outcome(0, (f"{type(error).__name__}: {error}",))
+            brake, tally, started = Brake(), Tally(), time.monotonic()
+            crawling = Crawling()
+
+            def snapshot() -> Mapping[str, Any]:
+                figures = tally.figures(to.counts, crawling.stats, time.monotonic() - started, Lost())
+                return {"pages": crawling.pages, **asdict(to.counts), "figures": figures.as_json()}
+
+            async with runs.beating(engine, settings, run, snapshot, brake.stop):
+                try:
+                    outcome = await crawl(
+                        spider,
+                        to,
+                        errand,
+                        scrapy_settings,
+                        key=key,
+                        progress=progress,
+                        clock=clock,
+                        brake=brake,
+                        tally=tally,
+                        crawling=crawling,
+                    )
+                    lost = crawling.lost = await to.lost() if outcome.complete else Lost()
+                    figures = tally.figures(to.counts, crawling.stats, time.monotonic() - started, lost)
+                    verdict = monitors.judge(figures, await runs.good_figures(engine, spider.name, scope))
+                    if outcome.good and not verdict.withholds:
+                        if outcome.complete:
+                            await to.vanish()
+                        if outcome.newest:
+                            await watermarks.move(engine, scope, spider.name, outcome.newest, run_id)
+                except NotDelivered as error:
+                    outcome, verdict = replace(crawling.outcome, faults=(str(error),)), monitors.Verdict()
+                except Exception as error:  # a fault of our own: it is recorded, then it crashes
+                    crash, verdict = error, monitors.Verdict()
+                    outcome = replace(crawling.outcome, faults=(f"{type(error).__name__}: {error}",))
+            figures = tally.figures(to.counts, crawling.stats, time.monotonic() - started, crawling.lost or Lost())
             report = RunReport(
                 run_id=run_id,
                 spider=spider.name,
-                source=source or spider.source or urlsplit(start_url).hostname or "",
-                start_url=start_url,
-                state="failed" if outcome.faults else "finished",
-                started_at=started_at,
+                source=run.source,
+                start_url=run.start_url,
+                state=outcome.state,
+                started_at=run.started_at,
                 finished_at=clock(),
                 pages=outcome.pages,
-                scraped=delivery.counts.scraped,
-                delivered=delivery.counts.delivered,
-                rejected=delivery.counts.rejected,
-                why="; ".join(outcome.faults)[:4_000] or None,
+                counts=to.counts,
+                figures=figures.as_json(),
+                findings=tuple(finding.as_json() for finding in verdict.findings),
+                suspect=verdict.suspect,
+                why="; ".join(outcome.told)[:4_000] or None,
             )
             await runs.end(engine, report)
+            await alerts.about(engine, settings, report, clock)
             if crash is not None:
                 raise crash
-            if not delivery.counts.settled:
-                # An idempotent producer tries for ever, also while it is being closed.
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(CLOSE_S):
-                        await open_.aclose()
     finally:
         await engine.dispose()
     return report
@@ -152,45 +177,121 @@ async def _recorded(
 
 @dataclass(frozen=True)
 class Outcome:
-    """Pages read, and what went wrong: nothing, when the crawl is good."""
+    """What came of a crawl, before anyone judged it."""
 
-    pages: int
-    faults: tuple[str, ...]
+    pages: int = 0
+    faults: tuple[str, ...] = ()
+    """What went wrong: nothing, when the crawl is good."""
+    stopped: str = ""
+    """By whom or by what it was told to stop."""
+    cut: str = ""
+    """Why not everything was read though nothing failed."""
+    bounded: bool = False
+    """Only a part was asked for."""
+    newest: str = ""
+    """The watermark it would leave."""
+
+    @property
+    def good(self) -> bool:
+        """It came to its end."""
+        return not self.faults and not self.stopped
+
+    @property
+    def complete(self) -> bool:
+        """Everything that the scope has was read."""
+        return self.good and not self.cut and not self.bounded
+
+    @property
+    def state(self) -> RunState:
+        """How the run ends."""
+        if self.faults:
+            return RunState.FAILED
+        return RunState.STOPPED if self.stopped else RunState.FINISHED
+
+    @property
+    def told(self) -> tuple[str, ...]:
+        """Everything that a person should know."""
+        return tuple(part for part in (*self.faults, self.stopped, self.cut) if part)
+
+
+class Brake:
+    """Stops a crawl in order, from wherever: what was scraped is still delivered."""
+
+    def __init__(self) -> None:
+        self.why = ""
+        self._stop: Callable[[], None] | None = None
+
+    def stop(self, why: str) -> None:
+        """Tell it to end; the first reason stays."""
+        if not self.why:
+            self.why = why
+            if self._stop is not None:
+                self._stop()
+
+    def holds(self, stop: Callable[[], None]) -> None:
+        """What stops it, once there is something to stop."""
+        self._stop = stop
+        if self.why:
+            stop()
+
+
+@dataclass
+class Crawling:
+    """A crawl under way, to look at from outside."""
+
+    crawler: Crawler | None = None
+    lost: Lost | None = None
+    outcome: Outcome = field(default_factory=Outcome)
+
+    @property
+    def pages(self) -> int:
+        """Read so far."""
+        return getattr(self.crawler and self.crawler.spider, "pages", 0)
+
+    @property
+    def stats(self) -> Mapping[str, Any]:
+        """Scrapy's."""
+        stats = self.crawler and self.crawler.stats
+        return stats.get_stats() if stats else {}
 
 
 async def crawl(
     spider: type[SourceSpider],
     delivery: Delivery,
-    user_agent: str,
-    start_url: str,
+    errand: Errand,
+    scrapy_settings: ScrapySettings,
     *,
-    source: str = "",
     key: str = "",
     progress: Progress | None = None,
     clock: Clock = utc_now,
+    brake: Brake | None = None,
+    tally: Tally | None = None,
+    crawling: Crawling | None = None,
 ) -> Outcome:
     """Crawl into a delivery; needs a running reactor, see `in_reactor`."""
+    brake, crawling = brake or Brake(), crawling or Crawling()
     faults: list[str] = []
     undelivered: list[str] = []
 
     def not_delivered(error: NotDelivered) -> None:
         undelivered[:] = [str(error)]  # the last one knows how many
 
-    runner = AsyncCrawlerRunner(scrapy_settings(user_agent, start_url, pipeline(delivery, not_delivered)))
-    crawler = runner.create_crawler(spider)
+    settings = scrapy_settings.copy()
+    settings.setdict({"ITEM_PIPELINES": {pipeline(delivery, not_delivered, tally or Tally()): 500}})
+    runner = AsyncCrawlerRunner(settings)
+    crawler = crawling.crawler = runner.create_crawler(spider)
     ended: list[str] = []
 
     def closed(spider: SourceSpider, reason: str) -> None:
         ended.append(reason)
 
     def broke(failure: Failure, response: Response, spider: SourceSpider) -> None:
-        faults.append(f"{response.url}: in the spider: {failure.value!r}")
+        faults.append(spider.public(f"{response.url}: in the spider: {failure.value!r}"))
 
     crawler.signals.connect(closed, signals.spider_closed)
     crawler.signals.connect(broke, signals.spider_error)
-    arguments = {"start_url": start_url, "source": source, "api_key": key, "clock": clock}
-    async with _told(progress, delivery, crawler), _stopped_by_signals(crawler, faults):
-        await runner.crawl(crawler, **arguments)
+    async with _told(progress, delivery, crawling), _braked(crawler, brake):
+        await runner.crawl(crawler, errand=errand, api_key=key, clock=clock)
         try:
             await delivery.settle()
         except NotDelivered as error:
@@ -198,16 +299,21 @@ async def crawl(
     crawled = crawler.spider
     assert isinstance(crawled, SourceSpider)
     faults += undelivered + crawled.faults
-    if not faults and ended != ["finished"]:
+    if not faults and not brake.why and ended != ["finished"]:
         faults.append(f"the crawl was ended early: {', '.join(ended) or 'unknown'}")
     counts = delivery.counts
-    if not faults and not counts.scraped:
+    whole = not brake.why and not crawled.cut and not errand.bounded
+    if not faults and whole and not counts.scraped:
         faults.append(
-            f"the crawl yielded nothing: {crawled.pages} pages read from {start_url}, no {spider.format} in it"
+            f"the crawl yielded nothing: {crawled.pages} pages read from {crawled.start_url}, no {spider.format} in it"
         )
     if not faults and not counts.settled:
-        faults.append(f"{counts.scraped} scraped, but {counts.delivered} delivered and {counts.rejected} rejected")
-    return Outcome(crawled.pages, tuple(dict.fromkeys(faults)))
+        told = f"{counts.delivered} delivered, {counts.unchanged} unchanged and {counts.rejected} rejected"
+        faults.append(f"{counts.scraped} scraped, but {told}")
+    crawling.outcome = Outcome(
+        crawled.pages, tuple(dict.fromkeys(faults)), brake.why, crawled.cut, errand.bounded, crawled.newest
+    )
+    return crawling.outcome
 
 
 def in_reactor(work: Callable[[], Coroutine[Any, Any, T]]) -> T:
@@ -229,11 +335,11 @@ def in_reactor(work: Callable[[], Coroutine[Any, Any, T]]) -> T:
 
 
 @asynccontextmanager
-async def _told(progress: Progress | None, delivery: Delivery, crawler: Crawler) -> AsyncIterator[None]:
+async def _told(progress: Progress | None, delivery: Delivery, crawling: Crawling) -> AsyncIterator[None]:
     async def tell() -> None:
         while progress is not None:
             await asyncio.sleep(PROGRESS_S)
-            progress(delivery.counts, getattr(crawler.spider, "pages", 0))
+            progress(delivery.counts, crawling.pages)
 
     telling = asyncio.get_running_loop().create_task(tell())
     try:
@@ -243,8 +349,8 @@ async def _told(progress: Progress | None, delivery: Delivery, crawler: Crawler)
 
 
 @asynccontextmanager
-async def _stopped_by_signals(crawler: Crawler, faults: list[str]) -> AsyncIterator[None]:
-    """The first signal stops the crawl in order: what was scraped is still delivered."""
+async def _braked(crawler: Crawler, brake: Brake) -> AsyncIterator[None]:
+    """The first signal, or whoever pulls the brake, stops the crawl in order."""
     loop = asyncio.get_running_loop()
     begun = asyncio.Event()
     stopping: list[asyncio.Task[None]] = []
@@ -256,14 +362,10 @@ async def _stopped_by_signals(crawler: Crawler, faults: list[str]) -> AsyncItera
         await begun.wait()  # Scrapy forgets to stop what does not run yet, and tells that it runs a step too early
         await crawler.stop_async()
 
-    def told(name: str) -> None:
-        faults.append(f"stopped by {name}")
-        stopping.append(loop.create_task(stop()))
-
     crawler.signals.connect(started, signals.request_scheduled)
-
+    brake.holds(lambda: stopping.append(loop.create_task(stop())))
     for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, told, number.name)
+        loop.add_signal_handler(number, brake.stop, f"stopped by {number.name}")
     try:
         yield
     finally:
@@ -273,13 +375,23 @@ async def _stopped_by_signals(crawler: Crawler, faults: list[str]) -> AsyncItera
             task.cancel()
 
 
+def arguments_of(written: list[str]) -> dict[str, str]:
+    """`k=v` each. SettingsError."""
+    told = [one.partition("=") for one in written]
+    wrong = [k for k, equals, _ in told if not equals or not k]
+    if wrong:
+        raise SettingsError(f"--arg {wrong[0]!r} is not k=v. Remedy: --arg start_url=https://www.example.org/agenda/")
+    return {k.strip(): v for k, _, v in told}
+
+
 def main(argv: list[str] | None = None) -> int:
     """`python -m spiders.crawl`."""
     parser = argparse.ArgumentParser(prog="python -m spiders.crawl", description="One run of one spider.")
     parser.add_argument("spider", choices=[spider.name for spider in SPIDERS])
-    parser.add_argument("--start-url", required=True, help="where the crawl begins")
-    parser.add_argument("--source", default="", help="name of the catalogue, where it is not the spider's own")
-    parser.add_argument("--progress", action="store_true", help="counts as JSON lines while it works")
+    parser.add_argument("--arg", action="append", default=[], metavar="K=V", help="of its errand: start_url, artist...")
+    parser.add_argument("--run", type=UUID, default=None, help="a run that was queued")
+    parser.add_argument("--trigger", type=Trigger, default=Trigger.OPERATOR, choices=list(Trigger), help="why")
+    parser.add_argument("--progress", action="store_true", help="a line of counts twice a second")
     given = parser.parse_args(argv)
 
     def line(value: dict[str, Any]) -> None:
@@ -293,7 +405,12 @@ def main(argv: list[str] | None = None) -> int:
         settings = current()
         logs.configure(settings.log_level, settings.log_format, STAGE)
         report = run_crawl(
-            settings, given.spider, given.start_url, progress if given.progress else None, source=given.source
+            settings,
+            given.spider,
+            errand_of(arguments_of(given.arg)),
+            progress if given.progress else None,
+            run_id=given.run,
+            trigger=given.trigger,
         )
     except SettingsError as error:
         sys.stderr.write(f"{error}\n")

@@ -11,20 +11,26 @@ Errors
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Protocol
+from uuid import UUID
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 from scrapy.crawler import Crawler
+from sqlalchemy.ext.asyncio import AsyncEngine
 
+from deploy.clients import kafka_producer
+from deploy.settings import Settings
 from schemas.message import new_trace
 from schemas.outgoing import Origin, Outgoing, fitting, outgoing, reject
 from spiders.formats.base import Clock, Item, Unreadable
 
 STAGE = "spiders"
+CLOSE_S = 5.0
 IN_FLIGHT = 1_000
 """Items sent and not acknowledged: at 2 KB each 2 MB, and more than a linger of 30 ms can fill."""
 
@@ -39,12 +45,24 @@ class Counts:
 
     scraped: int = 0
     delivered: int = 0
+    unchanged: int = 0
     rejected: int = 0
+    vanished: int = 0
+    """Messages about what is gone; they are not scraped."""
+    spooled: int = 0
+    """Items on disk that Kafka has not taken yet."""
 
     @property
     def settled(self) -> bool:
         """Every item came to its end."""
-        return self.scraped == self.delivered + self.rejected
+        return self.scraped == self.delivered + self.unchanged + self.rejected
+
+
+class Tallies(Protocol):
+    """Counts what is scraped."""
+
+    def add(self, item: Item) -> None:
+        """One item."""
 
 
 class Delivery(Protocol):
@@ -59,6 +77,26 @@ class Delivery(Protocol):
 
     async def settle(self) -> None:
         """Wait until every item came to its end. NotDelivered when one does not."""
+
+    async def lost(self) -> "Lost":
+        """After a complete crawl: what its scope had before and this crawl did not find."""
+
+    async def vanish(self) -> None:
+        """Publish that those are gone, and wait for the acknowledgements. NotDelivered."""
+
+
+@dataclass(frozen=True)
+class Lost:
+    """Ids of a scope: those known before, those of them that were not found, those found for the first time."""
+
+    known: int = 0
+    missing: int = 0
+    new: int = 0
+
+    @property
+    def share(self) -> float:
+        """Of the known ones that were not found: 0 to 1."""
+        return self.missing / self.known if self.known else 0.0
 
 
 class KafkaDelivery:
@@ -105,6 +143,13 @@ class KafkaDelivery:
                 self._failure = self._failure or TimeoutError()
         self._check()
 
+    async def lost(self) -> Lost:
+        """Nothing is remembered here."""
+        return Lost()
+
+    async def vanish(self) -> None:
+        """Nothing is remembered here."""
+
     def _patience(self) -> float:
         """Until when the oldest acknowledgement may be waited for; an idempotent producer itself tries for ever."""
         now = asyncio.get_running_loop().time()
@@ -132,6 +177,22 @@ class KafkaDelivery:
             ) from self._failure
 
 
+@asynccontextmanager
+async def delivering(
+    settings: Settings, engine: AsyncEngine, run_id: UUID, scope: str, client: str, clock: Clock, *, full: bool = False
+) -> AsyncIterator[Delivery]:
+    """The delivery of one run, open."""
+    async with AsyncExitStack() as open_:
+        producer = await open_.enter_async_context(kafka_producer(settings, client))
+        delivery = KafkaDelivery(producer, settings.partitions, clock, settings.retry_deadline_s)
+        yield delivery
+        if not delivery.counts.settled:
+            # An idempotent producer tries for ever, also while it is being closed.
+            with suppress(TimeoutError):
+                async with asyncio.timeout(CLOSE_S):
+                    await open_.aclose()
+
+
 def to_record(item: Item, clock: Clock) -> tuple[Outgoing, str]:
     """What is sent for an item, and which count it adds to."""
     trace = new_trace()
@@ -156,14 +217,18 @@ def to_record(item: Item, clock: Clock) -> tuple[Outgoing, str]:
 class ItemPipeline:
     """Scrapy's end of a delivery: hands items on, and stops the crawl when they cannot be."""
 
-    def __init__(self, delivery: Delivery, crawler: Crawler, tell: Callable[[NotDelivered], None]) -> None:
+    def __init__(
+        self, delivery: Delivery, crawler: Crawler, tell: Callable[[NotDelivered], None], tally: Tallies
+    ) -> None:
         self._delivery = delivery
+        self._tally = tally
         self._crawler = crawler
         self._tell = tell
         self._stopping: asyncio.Task[None] | None = None
 
     async def process_item(self, item: Item) -> Item:
-        """Deliver it."""
+        """Count it and deliver it."""
+        self._tally.add(item)
         try:
             await self._delivery.deliver(item)
         except NotDelivered as error:
@@ -174,12 +239,12 @@ class ItemPipeline:
         return item
 
 
-def pipeline(delivery: Delivery, tell: Callable[[NotDelivered], None]) -> type[ItemPipeline]:
+def pipeline(delivery: Delivery, tell: Callable[[NotDelivered], None], tally: Tallies) -> type[ItemPipeline]:
     """A class as Scrapy wants one: its settings can hold classes, but no open producer."""
 
     class Bound(ItemPipeline):
         @classmethod
         def from_crawler(cls, crawler: Crawler) -> "Bound":
-            return cls(delivery, crawler, tell)
+            return cls(delivery, crawler, tell, tally)
 
     return Bound

@@ -2,16 +2,18 @@
 
 import asyncio
 import random
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from email.utils import parsedate_to_datetime
-from typing import Any
-from urllib.parse import urlsplit
 
 from scrapy import Request
 from scrapy.downloadermiddlewares.retry import RetryMiddleware
 from scrapy.http import Response
 from scrapy.settings import Settings as ScrapySettings
+from sqlalchemy.ext.asyncio import AsyncEngine
 
-from spiders.formats.base import LOOPBACK, utc_now
+from deploy.settings import Settings
+from spiders.formats.base import SourceSpider, utc_now
 
 RETRIES = 4
 FIRST_WAIT_S = 1.0
@@ -65,16 +67,29 @@ def retry_after(response: Response) -> float | None:
         return None
 
 
-def scrapy_settings(user_agent: str, start_url: str, pipeline: type[Any]) -> ScrapySettings:
-    """What holds for every spider. A spider's own pace is in its `custom_settings`."""
-    settings = ScrapySettings(
+@asynccontextmanager
+async def polite(
+    settings: Settings, engine: AsyncEngine, holder: str, spider: type[SourceSpider], *, fresh: bool = False
+) -> AsyncIterator[ScrapySettings]:
+    """Scrapy's settings for one run of this spider, with what they need open behind them.
+
+    `holder` names the run in leases; `fresh` asks for every page as if it were not known.
+    """
+    yield scrapy_settings(settings, spider)
+
+
+def scrapy_settings(settings: Settings, spider: type[SourceSpider]) -> ScrapySettings:
+    """What holds for every spider, and the spider's own pace."""
+    pace = spider.pace
+    return ScrapySettings(
         {
-            "USER_AGENT": user_agent,
+            "USER_AGENT": settings.user_agent,
             "ROBOTSTXT_OBEY": True,
-            "ITEM_PIPELINES": {pipeline: 500},
             "DOWNLOADER_MIDDLEWARES": {RetryMiddleware: None, PatientRetry: 550},
             "RETRY_TIMES": RETRIES,
-            "CONCURRENT_REQUESTS_PER_DOMAIN": 2,
+            "DOWNLOAD_DELAY": 0 if settings.hosts_own else pace.every_s,
+            "CONCURRENT_REQUESTS_PER_DOMAIN": 8 if settings.hosts_own else pace.at_once,
+            "AUTOTHROTTLE_ENABLED": pace.adapts and not settings.hosts_own,
             "AUTOTHROTTLE_START_DELAY": 2.0,
             "COOKIES_ENABLED": False,
             "HTTPCACHE_ENABLED": False,
@@ -86,8 +101,3 @@ def scrapy_settings(user_agent: str, start_url: str, pipeline: type[Any]) -> Scr
             "STATS_DUMP": False,
         }
     )
-    if urlsplit(start_url).hostname in LOOPBACK:
-        # The demo's site and tests: our own server, and nobody else's to spare. A spider follows no link off its host.
-        hurry = {"DOWNLOAD_DELAY": 0, "AUTOTHROTTLE_ENABLED": False, "CONCURRENT_REQUESTS_PER_DOMAIN": 8}
-        settings.setdict(hurry, priority="cmdline")
-    return settings

@@ -5,23 +5,28 @@ date that cannot be, or a missing venue, goes along as it was written, and norma
 a message at all is `Unreadable`.
 """
 
+import re
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from email.utils import parsedate_to_datetime
+from enum import StrEnum
 from typing import Any, ClassVar, TypeAlias
-from urllib.parse import urlsplit
+from urllib.parse import quote, quote_plus, urlsplit
 
 import orjson
 from scrapy import Request, Spider
 from scrapy.http import Response
 from scrapy.spidermiddlewares.httperror import HttpError
 from twisted.python.failure import Failure
+from w3lib.url import add_or_replace_parameter
 
+from deploy.settings import SettingsError
 from schemas.message import MessageError
 from schemas.raw import RawMessage
 from schemas.rejection import Reason
 from schemas.rows import envelope
+from spiders.errand import Errand
 
 Clock: TypeAlias = Callable[[], datetime]
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
@@ -49,58 +54,157 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
+@dataclass(frozen=True)
+class Pace:
+    """How fast a host may be asked, by all processes together."""
+
+    every_s: float = 2.0
+    """Seconds between two requests."""
+    at_once: int = 1
+    """Requests under way."""
+    a_day: int | None = None
+    """Requests with one API key, UTC days; None: as many as the pace lets through."""
+    adapts: bool = False
+    """AutoThrottle: slower when the server is."""
+
+    def __str__(self) -> str:
+        rate = (
+            f"{1 / self.every_s:g} requests a second" if self.every_s <= 0.5 else f"a request every {self.every_s:g} s"
+        )
+        rate = "1 request a second" if self.every_s == 1 else rate
+        told = [rate, "one at a time" if self.at_once == 1 else f"{self.at_once} at a time"]
+        told += [f"{self.a_day:,} a day"] if self.a_day else []
+        return ", ".join(told + (["slower when the server is"] if self.adapts else []))
+
+
+class Shows(StrEnum):
+    """What a complete crawl finds: decides what it means that something is not found any more."""
+
+    EVERYTHING = "everything"
+    """An archive: what is gone was taken back."""
+    UPCOMING = "upcoming"
+    """An agenda: a night gone by leaves it by itself, only what lies ahead can vanish."""
+
+
 class SourceSpider(Spider):
     """A source, as declared: what it is called, what it gives, how it wants to be treated."""
 
     name: str
     format: ClassVar[str]
-    """The family of sources whose pages it can read."""
+    """The family of sources whose pages it can read: a name of `spiders.formats.FORMATS`."""
     message: ClassVar[type[RawMessage]]
     topic: ClassVar[str]
     """Where its messages go: the message's."""
     source: ClassVar[str] = ""
     """The catalogue's name in every message. Empty: the host, for formats that many sites share."""
+    start_urls: list[str] = []  # noqa: RUF012 - Scrapy's own declaration
+    """Where a crawl begins that is given no start URL. Empty: it must be given one."""
+    search: ClassVar[str] = ""
+    """Address that finds an artist, with any of {artist}, {mbid}, {since}, {until}, {year}. Empty: it cannot search."""
+    shows: ClassVar[Shows] = Shows.EVERYTHING
+    incremental: ClassVar[bool] = False
+    """It reads only what is newer than `errand.watermark`, and tells by `saw` how far it came."""
+    pace: ClassVar[Pace] = Pace()
     licence: ClassVar[str] = ""
     """On what terms the source may be read."""
-    politeness: ClassVar[str] = ""
-    """How fast it is read, in words; the numbers are in `custom_settings`."""
     example: ClassVar[str] = ""
     """A start URL to copy."""
     key_setting: ClassVar[str] = ""
     """The setting that holds the source's API key, where it wants one."""
     key_hosts: ClassVar[frozenset[str]] = frozenset()
     """The hosts that may see the key; loopback may as well."""
+    key_header: ClassVar[str] = ""
+    """The header that carries the key."""
+    key_parameter: ClassVar[str] = ""
+    """Or the parameter of the address that does."""
+    private_hosts: ClassVar[frozenset[str]] = frozenset()
+    """Hosts it may ask though their addresses are private; the setting GIGZ_PRIVATE_HOSTS adds to them."""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         if "message" in cls.__dict__:
             cls.topic = cls.message.topic
 
-    def __init__(
-        self, start_url: str, source: str = "", api_key: str = "", clock: Clock = utc_now, **kwargs: Any
-    ) -> None:
+    @classmethod
+    def recognises(cls, response: Response) -> str:
+        """Why an answer looks like this format, in a few words; empty when it does not. For `gigz spider try`."""
+        return ""
+
+    def __init__(self, errand: Errand | None = None, api_key: str = "", clock: Clock = utc_now, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.start_url = start_url
-        self.host = urlsplit(start_url).hostname or ""
-        self.allowed_domains = [self.host]
-        self.catalogue = source or self.source or self.host
+        self.errand = errand or Errand()
+        self.clock = clock
+        self.addresses = self.begins_at()
+        """Where the crawl begins."""
+        self.start_url = self.addresses[0]
+        self.host = urlsplit(self.start_url).hostname or ""
+        self.allowed_domains = sorted({urlsplit(url).hostname or "" for url in self.addresses})
+        self.catalogue = self.errand.source or self.source or self.host
         self.pages = 0
         self.faults: list[str] = []
+        """What makes the run a failed one."""
+        self.cut = ""
+        """Why the crawl ended before everything was read though nothing failed: a quota. Then nothing vanished."""
+        self.newest = ""
+        """The watermark that this crawl would leave: see `saw`."""
         self._api_key = api_key if self.host in self.key_hosts | LOOPBACK else ""
-        self._clock = clock
+
+    def begins_at(self) -> list[str]:
+        """The first addresses for the errand. SettingsError when the spider cannot do what is asked.
+
+        A start URL of the errand comes before the search, which comes before the spider's own.
+        """
+        errand = self.errand
+        if errand.start_url:
+            return [errand.start_url]
+        if (errand.artist or errand.mbid) and self.search:
+            return list(self.searches(errand))
+        if errand.artist or errand.mbid:
+            raise SettingsError(f"{self.name} cannot search for an artist. Remedy: leave --artist out, or --start-url.")
+        if not self.start_urls:
+            raise SettingsError(f"{self.name} needs a start URL. Remedy: --start-url {self.example}")
+        return list(self.start_urls)
+
+    def searches(self, errand: Errand) -> Iterable[str]:
+        """Addresses that find what the errand asks for: one, or one for each year where the address has {year}."""
+        since = errand.since or date(1950, 1, 1)
+        until = errand.until or date(self.clock().year + 2, 12, 31)
+        years = range(until.year, since.year - 1, -1) if "{year}" in self.search else [until.year]
+        for year in years:
+            yield self.search.format(
+                artist=quote(errand.artist, safe=""),
+                mbid=quote(errand.mbid, safe=""),
+                since=since.isoformat(),
+                until=until.isoformat(),
+                year=year,
+            )
 
     async def start(self) -> AsyncIterator[Request]:
-        """The first request; without its answer there is nothing."""
-        yield self.ask(self.start_url)
+        """The first requests; without their answers there is nothing."""
+        for url in self.addresses:
+            yield self.ask(url)
 
-    def ask(self, url: str, *, needed: bool = True) -> Request:
+    def ask(self, url: str, *, needed: bool = True, **more: Any) -> Request:
         """A request. When one that is needed fails, so does the run: it would be incomplete."""
+        headers = self.headers()
+        if self._api_key and self.key_header:
+            headers[self.key_header] = self._api_key
+        if self._api_key and self.key_parameter:
+            url = add_or_replace_parameter(url, self.key_parameter, self._api_key)
         return Request(
-            url, callback=self.parse, errback=self.failed if needed else self.skipped, headers=self.headers()
+            url, callback=self.parse, errback=self.failed if needed else self.skipped, headers=headers, **more
         )
 
+    def public(self, text: str) -> str:
+        """An address or a message without the API key in it."""
+        if not self._api_key:
+            return text
+        for secret in (self._api_key, quote(self._api_key, safe=""), quote_plus(self._api_key)):
+            text = re.sub(rf"(?<![^?&])[^?&=]+={re.escape(secret)}&?", "", text).replace(secret, "***")
+        return text.rstrip("?&")
+
     def headers(self) -> dict[str, str]:
-        """Headers of every request, besides Scrapy's own."""
+        """Headers of every request, besides Scrapy's own and the key's."""
         return {}
 
     def parse(self, response: Response, **kwargs: Any) -> Iterable[Item | Request]:
@@ -114,15 +218,24 @@ class SourceSpider(Spider):
 
     def failed(self, failure: Failure) -> None:
         """A page that was needed could not be had."""
-        self.faults.append(_why(failure))
+        self.faults.append(self.public(_why(failure)))
 
     def skipped(self, failure: Failure) -> None:
         """A link that leads nowhere; sites have them."""
-        self.logger.warning("not read: %s", _why(failure))
+        self.logger.warning("not read: %s", self.public(_why(failure)))
+
+    def saw(self, position: str) -> None:
+        """Tell how far the source was read; positions sort as text. The largest becomes the watermark."""
+        self.newest = max(self.newest, position)
+
+    def in_range(self, day: date | None) -> bool:
+        """Whether a night is one that the errand asks for; one that cannot be told is."""
+        errand = self.errand
+        return day is None or (errand.since or day) <= day <= (errand.until or day)
 
     def seen_at(self, changed: datetime | None) -> datetime:
         """When the source last changed the item, if it says so and can be believed; else now."""
-        now = self._clock()
+        now = self.clock()
         return changed if changed is not None and changed <= now + CLOCK_SKEW else now
 
     def item(
@@ -146,7 +259,7 @@ class SourceSpider(Spider):
                 seen_at=self.seen_at(changed),
                 spider=self.name,
                 fields=fields,
-                url=url or response.url,
+                url=self.public(url or response.url),
                 payload=body,
                 payload_type=payload_type,
             )
@@ -155,7 +268,7 @@ class SourceSpider(Spider):
 
     def unreadable(self, response: Response, reason: Reason, text: str, original: bytes) -> Unreadable:
         """Why there is no message."""
-        return Unreadable(self.message.topic, self.catalogue, response.url, reason, text, original)
+        return Unreadable(self.message.topic, self.catalogue, self.public(response.url), reason, text, original)
 
 
 def _why(failure: Failure) -> str:

@@ -39,7 +39,7 @@ _MIDNIGHT = re.compile(r"(\d{4}-\d\d-\d\d)T00:00(?::00(?:\.0+)?)?(?![+-]00)(?:[+
 class JsonLdSpider(SourceSpider):
     """Pages with events, and the links that lead to more of them."""
 
-    format = "JSON-LD pages"
+    format = "json-ld"
     message: ClassVar[type[RawMessage]] = RawEvent
     types: ClassVar[frozenset[str]] = frozenset({"MusicEvent", "Event", "Festival"})
     links: ClassVar[LinkExtractor | None] = None

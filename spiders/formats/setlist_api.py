@@ -28,12 +28,12 @@ _DAY = re.compile(r"(\d{2})-(\d{2})-(\d{4})")
 class SetlistApiSpider(SourceSpider):
     """Page after page of setlists."""
 
-    format = "setlist API"
+    format = "setlist-api"
     message: ClassVar[type[RawMessage]] = RawSetlist
 
     def headers(self) -> dict[str, str]:
-        """The key goes to the source's own hosts only, and to loopback."""
-        return {"Accept": "application/json"} | ({"x-api-key": self._api_key} if self._api_key else {})
+        """JSON, not XML."""
+        return {"Accept": "application/json"}
 
     def read(self, response: Response) -> Iterable[Item | Request]:
         """One page: its setlists, then the next page while there is more."""

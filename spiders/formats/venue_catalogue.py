@@ -21,7 +21,7 @@ NUMBERS = ("lat", "lon", "capacity")
 class VenueCatalogueSpider(SourceSpider):
     """Reads one file; its columns are declared."""
 
-    format = "venue catalogue"
+    format = "venue-catalogue"
     message: ClassVar[type[RawMessage]] = RawVenue
     columns: ClassVar[Mapping[str, tuple[str, ...]]] = {}
     """Our name -> the columns it is taken from, the first that is filled (`names`: all). Absent: the same name."""

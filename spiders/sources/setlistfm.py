@@ -1,5 +1,6 @@
 """setlist.fm: what was played, written down by fans."""
 
+from spiders.formats.base import Pace
 from spiders.formats.setlist_api import SetlistApiSpider
 
 
@@ -9,8 +10,8 @@ class SetlistfmSpider(SetlistApiSpider):
     name = "setlistfm"
     source = "setlistfm"
     licence = "API terms of setlist.fm: a key of one's own, no commercial use without their consent"
-    politeness = "2 requests a second, one at a time"
+    pace = Pace(every_s=0.5, a_day=1_440)
     example = "https://api.setlist.fm/rest/1.0/artist/6faa7ca7-0d99-4a5e-bfa6-1fd5037520c6/setlists"
     key_setting = "setlistfm_api_key"
     key_hosts = frozenset({"api.setlist.fm"})
-    custom_settings = {"DOWNLOAD_DELAY": 0.5, "DOWNLOAD_DELAY_JITTER": 0, "CONCURRENT_REQUESTS_PER_DOMAIN": 1}  # noqa: RUF012
+    key_header = "x-api-key"

@@ -2,6 +2,7 @@
 
 from scrapy.linkextractors import LinkExtractor
 
+from spiders.formats.base import Pace, Shows
 from spiders.formats.json_ld import JsonLdSpider
 
 
@@ -10,7 +11,8 @@ class VenuePagesSpider(JsonLdSpider):
 
     name = "venuepages"
     licence = "facts of public pages; the site's robots.txt is obeyed"
-    politeness = "AutoThrottle, 2 requests at a time, from 2 s apart"
+    pace = Pace(every_s=1, at_once=2, adapts=True)
+    shows = Shows.UPCOMING
     example = "https://www.example.org/agenda/"
     links = LinkExtractor(allow=r"/(agenda|calendar|concerts?|events?|gigs?|shows?|whats-?on)(/|\?|$)")
-    custom_settings = {"AUTOTHROTTLE_ENABLED": True, "DOWNLOAD_DELAY": 1, "DEPTH_LIMIT": 6}  # noqa: RUF012
+    custom_settings = {"DEPTH_LIMIT": 6}  # noqa: RUF012

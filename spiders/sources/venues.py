@@ -8,7 +8,6 @@ class VenuesSpider(VenueCatalogueSpider):
 
     name = "venues"
     licence = "that of the catalogue"
-    politeness = "one file"
     example = "https://www.example.org/venues.json"
     rows = ("venues",)
     columns = {"lon": ("lon", "lng", "long"), "names": ("names", "former_names", "aliases")}  # noqa: RUF012

@@ -12,13 +12,18 @@ from typing import Any
 
 import orjson
 
+from deploy.settings import load
 from schemas.raw import RawMessage
 from spiders.crawl import crawl, in_reactor
-from spiders.delivery import Counts, to_record
+from spiders.delivery import Counts, Lost, to_record
+from spiders.errand import Errand
 from spiders.formats.base import Item, utc_now
+from spiders.polite import scrapy_settings
 from spiders.sources import SPIDERS
 
 USER_AGENT = "gigz-tests (+https://example.org)"
+LOOPBACK = "127.0.0.1,localhost"
+SETTINGS = load({"user_agent": USER_AGENT, "own_hosts": LOOPBACK, "private_hosts": LOOPBACK})
 
 
 class Collected:
@@ -38,6 +43,13 @@ class Collected:
 
     async def settle(self) -> None:
         """Nothing is on its way."""
+
+    async def lost(self) -> Lost:
+        """Nothing is remembered."""
+        return Lost()
+
+    async def vanish(self) -> None:
+        """Nothing is remembered."""
 
 
 @dataclass(frozen=True)
@@ -82,11 +94,12 @@ async def here(crawls: Sequence[tuple[str, str, str]]) -> list[dict[str, Any]]:
     for name, url, source in crawls:
         (spider,) = (spider for spider in SPIDERS if spider.name == name)
         collected = Collected()
-        outcome = await crawl(spider, collected, USER_AGENT, url, source=source, key="a key")
+        errand = Errand(start_url=url, source=source)
+        outcome = await crawl(spider, collected, errand, scrapy_settings(SETTINGS, spider), key="a key")
         told.append(
             {
                 "pages": outcome.pages,
-                "faults": outcome.faults,
+                "faults": outcome.told,
                 "counts": collected.counts,
                 "items": [item.model_dump(mode="json") for item in collected.items],
             }

@@ -9,6 +9,7 @@ from scrapy import Request
 from scrapy.http import HtmlResponse, TextResponse
 
 from schemas.raw import RawMessage
+from spiders.errand import Errand
 from spiders.formats.base import SourceSpider, Unreadable
 
 ANSWERS = Path(__file__).parent / "answers"
@@ -16,9 +17,9 @@ NOW = datetime(2024, 2, 1, 12, tzinfo=UTC)
 S = TypeVar("S", bound=SourceSpider)
 
 
-def spider_for(kind: type[S], start_url: str, **arguments: Any) -> S:
-    """A spider whose clock stands still."""
-    return kind(start_url=start_url, clock=lambda: NOW, **arguments)
+def spider_for(kind: type[S], start_url: str = "", *, api_key: str = "", **errand: Any) -> S:
+    """A spider whose clock stands still; `errand`: fields of its errand."""
+    return kind(errand=Errand(start_url=start_url, **errand), api_key=api_key, clock=lambda: NOW)
 
 
 def answer(name: str, url: str, headers: Mapping[str, str] | None = None) -> TextResponse:

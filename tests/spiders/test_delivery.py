@@ -31,6 +31,11 @@ from spiders.delivery import KafkaDelivery, NotDelivered, to_record
 from spiders.formats.base import Unreadable, utc_now
 
 ROOT = Path(__file__).parents[2]
+OURS = {
+    "GIGZ_SETLISTFM_API_KEY": site.API_KEY,
+    "GIGZ_OWN_HOSTS": "127.0.0.1",
+    "GIGZ_PRIVATE_HOSTS": "127.0.0.1",
+}
 FIVE_MB = "x" * 5_000_000
 
 
@@ -156,7 +161,8 @@ async def run(settings: Settings, *arguments: str) -> tuple[int, dict[str, Any],
     child = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "spiders.crawl", *arguments),
         cwd=ROOT,
-        env=environment_for(settings) | {"GIGZ_SETLISTFM_API_KEY": site.API_KEY},
+        env=environment_for(settings)
+        | {"GIGZ_SETLISTFM_API_KEY": site.API_KEY, "GIGZ_OWN_HOSTS": "127.0.0.1", "GIGZ_PRIVATE_HOSTS": "127.0.0.1"},
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )
@@ -204,7 +210,9 @@ async def test_everything_crawled_stands_on_its_topic_acknowledged_and_the_run_i
     source = f"crawl-{uuid4().hex}"
     async with site.serve() as base:
         start = base + site.CRAWLS[1].path
-        runs = [await run(laid, "setlistfm", "--start-url", start, "--source", source) for _ in range(2)]
+        runs = [
+            await run(laid, "setlistfm", "--arg", f"start_url={start}", "--arg", f"source={source}") for _ in range(2)
+        ]
     for code, report, errors in runs:
         assert code == 0, errors
         assert (report["pages"], report["scraped"], report["delivered"], report["rejected"]) == (18, 351, 351, 0)
@@ -223,7 +231,7 @@ async def test_everything_crawled_stands_on_its_topic_acknowledged_and_the_run_i
 @pytest.mark.stack
 async def test_a_crawl_that_yields_nothing_fails_and_its_row_says_why(laid: Settings) -> None:
     async with a_page("<p>nothing on</p>") as url:
-        code, report, errors = await run(laid, "venuepages", "--start-url", url)
+        code, report, errors = await run(laid, "venuepages", "--arg", f"start_url={url}")
     assert code == 1 and "yielded nothing" in errors
     row = await recorded(laid, report["run_id"])
     assert (row.state, row.pages, row.scraped) == ("failed", 1, 0)
@@ -240,7 +248,7 @@ async def test_an_item_too_large_is_rejected_and_its_neighbours_go_on(laid: Sett
     ]
     block = f'<script type="application/ld+json">{orjson.dumps(events).decode()}</script>'
     async with a_page(block) as url:
-        code, report, errors = await run(laid, "venuepages", "--start-url", url, "--source", source)
+        code, report, errors = await run(laid, "venuepages", "--arg", f"start_url={url}", "--arg", f"source={source}")
     assert (code, report["scraped"], report["delivered"], report["rejected"]) == (0, 3, 2, 1), errors
     assert len(await of_source(laid, RawEvent.topic, source)) == 2
     (rejection,) = await of_source(laid, Rejection.topic, source)
@@ -266,7 +274,7 @@ async def test_an_engine_that_is_away_ends_the_run_and_names_the_setting(laid: S
     away = {"kafka": "127.0.0.1:1", "postgres": "postgresql://nobody:secret@127.0.0.1:1/none"}[engine]
     settings = laid.model_copy(update={f"{engine}_url": away})
     async with site.serve() as base:
-        code, _, errors = await run(settings, "venues", "--start-url", f"{base}/venues.json")
+        code, _, errors = await run(settings, "venues", "--arg", f"start_url={base}/venues.json")
     assert code == 1
     assert f"GIGZ_{engine.upper()}_URL" in errors and "Remedy" in errors
     assert "Traceback" not in errors and "secret" not in errors

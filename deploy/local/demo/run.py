@@ -223,7 +223,8 @@ async def crawl(settings: Settings, step: Steps) -> None:
     processes.start(SITE, argv, environment=environment, address=site)
     try:
         await _answers(settings, f"{site}/robots.txt", SITE)
-        environment["GIGZ_SETLISTFM_API_KEY"] = API_KEY
+        own = "127.0.0.1"  # our own site: nobody else's to spare
+        environment |= {"GIGZ_SETLISTFM_API_KEY": API_KEY, "GIGZ_OWN_HOSTS": own, "GIGZ_PRIVATE_HOSTS": own}
         for one in CRAWLS:
             with step(f"crawl {one.source} with {one.spider}", f"{site}{one.path}") as say:
                 argv = workers.command(
