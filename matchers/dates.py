@@ -268,6 +268,45 @@ def source_date(text: str, order: Order | None = None, years: tuple[int, ...] = 
     return Moment(evening_of(start), start, doubt, told.doors)
 
 
+def coming_date(text: str, month: date, order: Order | None = None) -> Moment:
+    """A date that may have no year, from a page of coming shows read in this month (its first day). DateError.
+
+    Its weekday decides: in three years running no two days of the same date share one. Without a weekday, or with one
+    that fits none of them, it is the first such day from the month before on, and in doubt.
+    """
+    if _A_YEAR.search(text):
+        return source_date(text, order)
+    found: dict[int, Moment] = {}
+    refused: DateError | None = None
+    for year in (month.year, month.year - 1, month.year + 1):
+        try:
+            found[year] = source_date(_with_year(text, year), order, (year,))
+        except DateError as error:
+            refused = refused or error
+    firm = [moment for moment in found.values() if moment.doubt is None]
+    if len(firm) == 1:
+        return firm[0]
+    earliest = (month - _DAY).replace(day=1)
+    for year in sorted(found):
+        moment = found[year]
+        if moment.night >= earliest:
+            told = f"the source tells no year; {moment.night.year} is the first from {earliest:%Y-%m} on"
+            return replace(moment, doubt="; ".join(filter(None, (moment.doubt, told))))
+    raise refused or DateError(f"{text.strip()[:80]!r} is no date; 2014-11-14 would be right")
+
+
+_A_YEAR = re.compile(r"(?<!\d)(?:19|20)\d\d(?!\d)")
+_MONTH_AND_DAY = re.compile(r"(?<![^\W\d_])([^\W\d_]{3,})\.? (\d{1,2})(?:st|nd|rd|th)?(?![\d:.h])", re.IGNORECASE)
+
+
+def _with_year(text: str, year: int) -> str:
+    """'Aug 11', which could be August 2011, as 'Aug 11, 2026'; any other as it is."""
+    for found in _MONTH_AND_DAY.finditer(text):
+        if month_of(found[1]) and bare(found[1]) not in WEEKDAYS:
+            return f"{text[: found.end()]}, {year}{text[found.end() :]}"
+    return text
+
+
 def _instead(spans: tuple[When, ...]) -> str:
     """What to send instead of a date of several nights."""
     if any(span.precision is Precision.RANGE and span.days <= LONGEST_RUN for span in spans):

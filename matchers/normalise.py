@@ -20,6 +20,7 @@ from matchers.dates import (
     Moment,
     Order,
     clock,
+    coming_date,
     evening_of,
     readings,
     source_date,
@@ -338,6 +339,14 @@ def _years(fields: Mapping[str, Any]) -> tuple[int, ...]:
     return tuple(sorted({int(year) for text in texts for year in _YEAR.findall(text)}))
 
 
+def _month_of_reading(fields: Mapping[str, Any]) -> date | None:
+    """The first day of the month in which a page of coming shows was read, where its dates have no year."""
+    try:
+        return date.fromisoformat(f"{_text(fields, 'read_in')}-01")
+    except ValueError:
+        return None
+
+
 @dataclass(frozen=True, slots=True)
 class _When:
     """The night, the start where its zone is known, and how far they can be trusted."""
@@ -361,7 +370,11 @@ def _when(fields: Mapping[str, Any], place: Place, order: Order | None, syntheti
             return _When(moment.night if moment.start is None else moment.start.date(), doubt=moment.doubt)
         return _started(moment, tz)
     try:
-        moment = source_date(text, order, () if text[:4].isdecimal() else _years(fields))
+        month = _month_of_reading(fields)
+        if month is not None:
+            moment = coming_date(text, month, order)
+        else:
+            moment = source_date(text, order, () if text[:4].isdecimal() else _years(fields))
     except DateError as error:
         raise Refusal(Reason.BAD_DATE, f"date: {error}") from None
     if moment.start is not None and _is(synthetic, moment.start):

@@ -2,7 +2,8 @@
 
 listing row     source, source_id, artist (or title and support), date; optional venue city region country lat lon
                 start_time status songs artist_mbid tour festival url observed_at; date_order (DMY, MDY, YMD) and
-                synthetic_time, the hour that stands for none, of its source; doubt, what speaks against its date
+                synthetic_time, the hour that stands for none, of its source; doubt, what speaks against its date;
+                read_in (2024-02), the month in which a page of coming shows was read, for a date without a year
 entry row       user, entry_id; any of artist date venue city region country lat lon time songs note with
 concert row     concert_id artist night venue city region country lat lon status songs, members, parent
 suggestion row  user entry_id, suggestions: [{rank concert_id members confidence band why}], reason
@@ -23,7 +24,7 @@ from schemas.concert import Concert
 from schemas.history import Entry, EntryOrigin
 from schemas.listing import Listing, Place
 from schemas.message import AwareDatetime, Message, MessageError, canonical, content_hash, message_error
-from schemas.raw import RawKind, RawMessage
+from schemas.raw import RawKind, RawMessage, packed
 from schemas.suggestion import Suggestions
 
 FED_AT = datetime(2000, 1, 1, tzinfo=UTC)
@@ -36,6 +37,7 @@ LISTING_FIELDS = frozenset(
         "title",
         "support",
         "date",
+        "read_in",
         "doubt",
         "start_time",
         "doors_time",
@@ -78,8 +80,12 @@ def envelope(
     payload: str | None = None,
     payload_type: str | None = None,
 ) -> R:
-    """A raw message around what was read, hashes included. MessageError names the field that does not fit."""
+    """A raw message around what was read, hashes included. MessageError names the field that does not fit.
+
+    A large payload is packed; `payload_hash` is of the text.
+    """
     known = {name: value for name, value in fields.items() if value not in (None, "", [], ())}
+    written, encoding = (None, None) if payload is None else packed(payload)
     try:
         return message(
             source=source,
@@ -90,9 +96,10 @@ def envelope(
             kind=kind,
             fields=known,
             content_hash=content_hash([kind, known]),
-            payload=payload,
+            payload=written,
             payload_type=payload_type,
             payload_hash=None if payload is None else hashlib.sha256(payload.encode()).hexdigest(),
+            payload_encoding=encoding,
         )
     except ValidationError as error:
         raise message_error(error) from error

@@ -11,15 +11,17 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from enum import StrEnum
+from pathlib import PurePath
 from typing import Any, ClassVar, TypeAlias
-from urllib.parse import quote, quote_plus, urlsplit
+from urllib.parse import quote, quote_plus, unquote, urlsplit
 
 import orjson
 from scrapy import Request, Spider
+from scrapy.exceptions import DownloadCancelledError, IgnoreRequest
 from scrapy.http import Response
 from scrapy.spidermiddlewares.httperror import HttpError
 from twisted.python.failure import Failure
-from w3lib.url import add_or_replace_parameter
+from w3lib.url import add_or_replace_parameter, url_query_cleaner
 
 from deploy.settings import SettingsError
 from schemas.message import MessageError
@@ -30,6 +32,9 @@ from spiders.errand import Errand
 
 Clock: TypeAlias = Callable[[], datetime]
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
+PASSING = (408, 425, 429)
+"""Refusals that another time may not meet, as all of 500 and above."""
+_MOMENT = re.compile(r"(\d{4}-\d\d-\d\d)(?:$|[T ](\d\d:\d\d))")
 CLOCK_SKEW = timedelta(days=1)
 """A source that claims a change further ahead than this has a wrong clock, and would beat every later version."""
 
@@ -44,6 +49,10 @@ class Unreadable:
     reason: Reason
     text: str
     original: bytes
+
+
+class Left(IgnoreRequest):
+    """A request that the crawl did not send because it is ending: `leaving`, `cut` or `faults` say why."""
 
 
 Item: TypeAlias = RawMessage | Unreadable
@@ -98,7 +107,8 @@ class SourceSpider(Spider):
     source: ClassVar[str] = ""
     """The catalogue's name in every message. Empty: the host, for formats that many sites share."""
     start_urls: list[str] = []  # noqa: RUF012 - Scrapy's own declaration
-    """Where a crawl begins that is given no start URL. Empty: it must be given one."""
+    """Where a crawl begins that is given no start URL; {places} in them are filled by `--arg`. Empty: it must be given
+    one."""
     search: ClassVar[str] = ""
     """Address that finds an artist, with any of {artist}, {mbid}, {since}, {until}, {year}. Empty: it cannot search."""
     shows: ClassVar[Shows] = Shows.EVERYTHING
@@ -139,12 +149,20 @@ class SourceSpider(Spider):
         self.start_url = self.addresses[0]
         self.host = urlsplit(self.start_url).hostname or ""
         self.allowed_domains = sorted({urlsplit(url).hostname or "" for url in self.addresses})
-        self.catalogue = self.errand.source or self.source or self.host
+        self.catalogue = (
+            self.errand.source or self.source or self.host or PurePath(unquote(self.start_url)).name.partition(".")[0]
+        )
         self.pages = 0
         self.faults: list[str] = []
         """What makes the run a failed one."""
         self.cut = ""
         """Why the crawl ended before everything was read though nothing failed: a quota. Then nothing vanished."""
+        self.leaving = ""
+        """Why nothing more is asked: what is still to come fails as `Left`. The reason is in `cut` or `faults`, too."""
+        self.unread = ""
+        """Why some link could not be read that may be read another time: then nothing counts as gone."""
+        self.outside = 0
+        """Items that were read and are of nights that the errand does not ask for."""
         self.newest = ""
         """The watermark that this crawl would leave: see `saw`."""
         self._api_key = api_key if self.host in self.key_hosts | LOOPBACK else ""
@@ -163,7 +181,21 @@ class SourceSpider(Spider):
             raise SettingsError(f"{self.name} cannot search for an artist. Remedy: leave --artist out, or --start-url.")
         if not self.start_urls:
             raise SettingsError(f"{self.name} needs a start URL. Remedy: --start-url {self.example}")
-        return list(self.start_urls)
+        return self.filled(self.start_urls)
+
+    def filled(self, urls: Iterable[str]) -> list[str]:
+        """The addresses whose {places} the errand's own arguments fill. SettingsError names those that are missing."""
+        places = {url: re.findall(r"\{(\w+)\}", url) for url in urls}
+        more = {name: quote(value, safe="") for name, value in self.errand.more.items() if value.strip()}
+        found = [url.format(**more) for url, names in places.items() if set(names) <= set(more)]
+        if not found:
+            told = " or ".join(
+                dict.fromkeys(" ".join(f"--arg {one}=..." for one in names) for names in places.values())
+            )
+            raise SettingsError(
+                f"{self.name} needs to know whose events. Remedy: {told}, or --start-url {self.example}"
+            )
+        return found
 
     def searches(self, errand: Errand) -> Iterable[str]:
         """Addresses that find what the errand asks for: one, or one for each year where the address has {year}."""
@@ -181,36 +213,53 @@ class SourceSpider(Spider):
 
     async def start(self) -> AsyncIterator[Request]:
         """The first requests; without their answers there is nothing."""
-        for url in self.addresses:
-            yield self.ask(url)
+        for place, url in enumerate(self.addresses):
+            yield self.ask(url, priority=-place)  # one after the other, each with what it leads to
 
     def ask(self, url: str, *, needed: bool = True, **more: Any) -> Request:
         """A request. When one that is needed fails, so does the run: it would be incomplete."""
         headers = self.headers()
-        if self._api_key and self.key_header:
+        keyed = self._api_key and self.key_goes_to(url)
+        if keyed and self.key_header:
             headers[self.key_header] = self._api_key
-        if self._api_key and self.key_parameter:
+        if keyed and self.key_parameter:
             url = add_or_replace_parameter(url, self.key_parameter, self._api_key)
         return Request(
             url, callback=self.parse, errback=self.failed if needed else self.skipped, headers=headers, **more
         )
 
+    def key_goes_to(self, url: str) -> bool:
+        """Whether the API key may go along to an address: its own hosts by https, and where the crawl began."""
+        parts, start = urlsplit(url), urlsplit(self.start_url)
+        began = (parts.scheme, parts.netloc) == (start.scheme, start.netloc)
+        return began or (parts.scheme == "https" and parts.hostname in self.key_hosts)
+
     def public(self, text: str) -> str:
         """An address or a message without the API key in it."""
         if not self._api_key:
             return text
-        for secret in (self._api_key, quote(self._api_key, safe=""), quote_plus(self._api_key)):
-            text = re.sub(rf"(?<![^?&])[^?&=]+={re.escape(secret)}&?", "", text).replace(secret, "***")
-        return text.rstrip("?&")
+        secret = "|".join(map(re.escape, spellings(self._api_key)))
+        text = re.sub(rf"([?&]|^)[^?&=\s]+=(?:{secret})(&|(?![\w%]))", lambda at: at[1] if at[2] else "", text)
+        return re.sub(secret, "***", text)
+
+    def keyless(self, url: str) -> str:
+        """An address without the parameter that carries the API key, whatever stands in it."""
+        if self.key_parameter:
+            url = url_query_cleaner(url, [self.key_parameter], remove=True, unique=False, keep_fragments=True)
+        return self.public(url)
 
     def headers(self) -> dict[str, str]:
         """Headers of every request, besides Scrapy's own and the key's."""
         return {}
 
     def parse(self, response: Response, **kwargs: Any) -> Iterable[Item | Request]:
-        """Count the page and read it."""
+        """Count the page and read it; what is of a night that the errand does not ask for is left out."""
         self.pages += 1
-        yield from self.read(response)
+        for found in self.read(response):
+            if isinstance(found, RawMessage) and not self.in_range(told_night(found.fields.get("date"))):
+                self.outside += 1
+            else:
+                yield found
 
     def read(self, response: Response) -> Iterable[Item | Request]:
         """Messages, unreadable pieces and further requests of one page."""
@@ -218,11 +267,22 @@ class SourceSpider(Spider):
 
     def failed(self, failure: Failure) -> None:
         """A page that was needed could not be had."""
-        self.faults.append(self.public(_why(failure)))
+        if not isinstance(failure.value, Left):
+            self.faults.append(self.public(_why(failure)))
 
     def skipped(self, failure: Failure) -> None:
-        """A link that leads nowhere; sites have them."""
-        self.logger.warning("not read: %s", self.public(_why(failure)))
+        """A link that leads nowhere; sites have them. One that fails for a while leaves a gap."""
+        error = failure.value
+        if isinstance(error, Left):
+            return
+        why = self.public(_why(failure))
+        self.logger.warning("not read: %s", why)
+        if isinstance(error, HttpError):
+            passes = error.response.status >= 500 or error.response.status in PASSING
+        else:
+            passes = not isinstance(error, IgnoreRequest | DownloadCancelledError)
+        if passes:
+            self.unread = self.unread or f"a link could not be read, so nothing counts as gone: {why}"
 
     def saw(self, position: str) -> None:
         """Tell how far the source was read; positions sort as text. The largest becomes the watermark."""
@@ -271,12 +331,18 @@ class SourceSpider(Spider):
         return Unreadable(self.message.topic, self.catalogue, self.public(response.url), reason, text, original)
 
 
+def spellings(key: str) -> list[str]:
+    """An API key as it stands in texts and addresses, the longest first."""
+    return sorted({key, quote(key), quote(key, safe=""), quote_plus(key), quote_plus(key, safe="/")}, key=len)[::-1]
+
+
 def _why(failure: Failure) -> str:
     error = failure.value
     request = getattr(failure, "request", None)
     url = request.url if request is not None else "a page"
     if isinstance(error, HttpError):
-        return f"{error.response.url} answered {error.response.status}"
+        place = (error.response.headers.get("Location") or b"").decode("latin-1")
+        return f"{error.response.url} answered {error.response.status}{place and f', to {place}'}"
     return f"{url}: {str(error) or type(error).__name__}"
 
 
@@ -290,6 +356,22 @@ def http_date(response: Response, name: str = "Last-Modified") -> datetime | Non
     except ValueError:
         return None
     return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
+
+
+def told_night(written: Any) -> date | None:
+    """The night in a message's date where it is written year first; before 05:00 it is that of the evening before.
+
+    None for anything else: a date in another form is read by normalising, and cannot be told here.
+    """
+    found = _MOMENT.match(written) if isinstance(written, str) else None
+    if found is None:
+        return None
+    try:
+        day = date.fromisoformat(found[1])
+    except ValueError:
+        return None
+    early = found[2] is not None and found[2] < "05:00" and found[2] != "00:00"  # midnight is a day without an hour
+    return day - timedelta(days=1) if early and day > date.min else day
 
 
 def dig(value: Any, *path: str) -> Any:

@@ -1,13 +1,14 @@
 """A catalogue of venues."""
 
-from spiders.formats.venue_catalogue import VenueCatalogueSpider
+from schemas.raw import RawVenue
+from spiders.formats.file_catalogue import FileCatalogueSpider
 
 
-class VenuesSpider(VenueCatalogueSpider):
+class VenuesSpider(FileCatalogueSpider):
     """Where it is, how many it holds, what it was called before."""
 
     name = "venues"
+    message = RawVenue
     licence = "that of the catalogue"
     example = "https://www.example.org/venues.json"
     rows = ("venues",)
-    columns = {"lon": ("lon", "lng", "long"), "names": ("names", "former_names", "aliases")}  # noqa: RUF012

@@ -19,6 +19,7 @@ from spiders.sources import SPIDERS
 from spiders.sources.venues import VenuesSpider
 from tests.spiders.collecting import USER_AGENT, child_for, collect, collect_all, collected_by
 
+KINDS = ("artist", "event", "setlist", "venue")
 Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
@@ -194,7 +195,7 @@ def test_other_peoples_servers_are_not_hurried() -> None:
         paced = scrapy_settings(load({"own_hosts": ""}), spider)
         assert paced.getint("CONCURRENT_REQUESTS_PER_DOMAIN") <= 2
         assert paced.getbool("ROBOTSTXT_OBEY")
-        assert paced.getfloat("DOWNLOAD_DELAY") >= 0.5
+        assert paced.getfloat("DOWNLOAD_DELAY") == spider.pace.every_s >= 0.2
 
 
 def test_retries_wait_longer_each_time() -> None:
@@ -223,8 +224,8 @@ def test_a_wrong_spider_address_or_key_is_refused_with_its_remedy() -> None:
 
 def test_every_spider_declares_how_it_wants_to_be_treated() -> None:
     for spider in SPIDERS:
-        assert all((spider.topic, spider.format, spider.licence, str(spider.pace), spider.example))
-    assert len({spider.topic for spider in SPIDERS}) == len(SPIDERS) == 3
+        assert all((spider.topic, spider.format, spider.licence, str(spider.pace), spider.example or spider.start_urls))
+    assert {spider.topic for spider in SPIDERS} <= {f"gigz.raw-{kind}.v1" for kind in KINDS}
 
 
 def test_the_sample_history_asks_for_concerts_that_the_facts_have() -> None:

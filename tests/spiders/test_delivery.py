@@ -1,130 +1,180 @@
 """Items to Kafka: what counts, what is refused, what fails."""
 
 import asyncio
-import sys
+import base64
+import hashlib
+import random
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, cast
-from uuid import UUID, uuid4
+from typing import Any
+from uuid import uuid4
 
 import orjson
 import pytest
 from aiohttp import web
-from aiokafka import AIOKafkaProducer, ConsumerRecord
-from aiokafka.errors import KafkaConnectionError
-from sqlalchemy import select
 
-from deploy.clients import kafka_producer, postgres_engine
-from deploy.flow import scan
 from deploy.local.demo import site
 from deploy.migrate import migrate_postgres
-from deploy.settings import Settings, environment_for
+from deploy.settings import Settings
 from deploy.topics import apply_topics
-from schemas.raw import RawEvent, RawMessage, RawSetlist
+from matchers.normalise import normalise
+from matchers.resolve import resolve
+from schemas.listing import Listing
+from schemas.raw import RawEvent, RawKind, RawSetlist
 from schemas.rejection import Reason, Rejection
-from schemas.rows import envelope
-from schemas.tables import RunRow
 from schemas.topics import partition_of
-from spiders.delivery import KafkaDelivery, NotDelivered, to_record
+from spiders.delivery import Counts, NotDelivered, key_of, later, to_record
 from spiders.formats.base import Unreadable, utc_now
+from spiders.seen import Known, NotRemembered
+from tests.spiders.handing import THEN, Kafka, Remembered, event, handing, until
+from tests.spiders.running import of_source, recorded, rows, run, serving, setlists, setlists_of
 
-ROOT = Path(__file__).parents[2]
-OURS = {
-    "GIGZ_SETLISTFM_API_KEY": site.API_KEY,
-    "GIGZ_OWN_HOSTS": "127.0.0.1",
-    "GIGZ_PRIVATE_HOSTS": "127.0.0.1",
-}
-FIVE_MB = "x" * 5_000_000
+FIVE_MB = base64.b64encode(random.Random(5).randbytes(4_000_000)).decode()
+"""Of what cannot be made smaller."""
 
 
-def event(source_id: str, payload: str | None = None, source: str = "test") -> RawMessage:
-    """A message of a test's own."""
-    return envelope(
-        RawEvent,
-        source=source,
-        source_id=source_id,
-        seen_at=datetime(2024, 1, 1, tzinfo=UTC),
-        spider="venuepages",
-        fields={"artist": "Moths", "date": "2024-03-01"},
-        url=f"https://alibi.example/{source_id}",
-        payload=payload,
-    )
+def size_of(spool: Path) -> int:
+    """Bytes in a folder; -1 when there is an empty file."""
+    sizes = [file.stat().st_size for file in spool.iterdir()]
+    return sum(sizes) if all(sizes) else -1
 
 
-class Broker:
-    """A producer whose acknowledgements the test gives."""
-
-    def __init__(self) -> None:
-        self.sent: list[tuple[str, asyncio.Future[Any]]] = []
-
-    async def send(self, topic: str, **record: Any) -> asyncio.Future[Any]:
-        """Taken, not acknowledged."""
-        acknowledgement: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        self.sent.append((topic, acknowledgement))
-        return acknowledgement
-
-
-def delivery(broker: Broker, deadline_s: float = 5) -> KafkaDelivery:
-    """To that producer."""
-    return KafkaDelivery(cast(AIOKafkaProducer, broker), 24, utc_now, deadline_s)
+async def test_an_item_counts_when_it_is_acknowledged_and_not_before(tmp_path: Path) -> None:
+    kafka, memory = Kafka(), Remembered()
+    async with handing(kafka, tmp_path, memory=memory) as to:
+        await to.deliver(event("1"))
+        await to.deliver(event("2"))
+        await until(lambda: len(kafka.sent) == 2)
+        assert (to.counts.scraped, to.counts.delivered, to.counts.settled, memory.rows) == (2, 0, False, {})
+        kafka.acknowledge(1)
+        settling = asyncio.create_task(to.settle())
+        await until(lambda: len(memory.rows) == 1)
+        assert to.counts.delivered == 1 and not settling.done()
+        kafka.acknowledge()
+        await settling
+        assert to.counts.delivered == 2 and to.counts.settled and len(memory.rows) == 2
 
 
-async def test_an_item_counts_when_it_is_acknowledged_and_not_before() -> None:
-    broker = Broker()
-    to = delivery(broker)
-    await to.deliver(event("1"))
-    await to.deliver(event("2"))
-    assert (to.counts.scraped, to.counts.delivered, to.counts.settled) == (2, 0, False)
-    broker.sent[0][1].set_result(None)
-    settling = asyncio.create_task(to.settle())
-    await asyncio.sleep(0.01)
-    assert to.counts.delivered == 1 and not settling.done()
-    broker.sent[1][1].set_result(None)
-    await settling
-    assert to.counts.delivered == 2 and to.counts.settled
-
-
-async def test_a_broker_that_stays_silent_fails_the_delivery_within_its_deadline() -> None:
-    to = delivery(Broker(), deadline_s=0.05)
-    await to.deliver(event("1"))
-    with pytest.raises(NotDelivered, match=r"did not take 1 of 1 items: no acknowledgement within 0.05 s. Remedy"):
+async def test_what_a_silent_broker_does_not_acknowledge_is_on_disk_and_the_run_fails(tmp_path: Path) -> None:
+    kafka = Kafka()
+    async with handing(kafka, tmp_path, away_s=0.1, wait_s=0.5) as to:
+        await to.deliver(event("1"))
+        await until(lambda: to.counts.spooled == 1)
+        await to.deliver(event("2"))
+        with pytest.raises(NotDelivered, match=r"did not take 2 of 2 items within 0.5 s.* 2 items wait in .* Remedy"):
+            await to.settle()
+        assert not to.counts.settled
+    kafka.acknowledges = True
+    memory = Remembered()
+    async with handing(kafka, tmp_path, memory=memory) as to:
+        await to.deliver(event("2"))
         await to.settle()
-    assert not to.counts.settled
+        assert to.counts == Counts(scraped=1, unchanged=1), "it is on its way already, from the spool"
+    assert kafka.keys == ["test:1", "test:1", "test:2"] and size_of(tmp_path) == 0
+    assert memory.rows[key_of(event("2"))].run_id == to._scope.run_id, "this run saw it too"
+    assert memory.rows[key_of(event("1"))].run_id != to._scope.run_id
 
 
-async def test_a_broker_that_falls_silent_stops_the_crawl_and_does_not_wait_for_its_end() -> None:
-    to = delivery(Broker(), deadline_s=0.05)
-    await to.deliver(event("1"))
-    await asyncio.sleep(0.06)
-    with pytest.raises(NotDelivered, match="no acknowledgement"):
-        await to.deliver(event("2"))
+async def test_a_broker_that_comes_back_gets_everything_once_and_in_order(tmp_path: Path) -> None:
+    kafka = Kafka()
+    async with handing(kafka, tmp_path, away_s=0.2) as to:
+        for number in range(5):
+            await to.deliver(event(str(number)))
+        await until(lambda: to.counts.spooled == 5)
+        for number in range(5, 900):
+            await to.deliver(event(str(number % 7), note=number))
+        await until(lambda: to.counts.spooled == 900)
+        kafka.acknowledges = True
+        kafka.acknowledge()
+        await to.settle()
+        assert to.counts.delivered == 900
+    assert kafka.keys == [f"test:{n}" for n in range(5)] + [f"test:{n % 7}" for n in range(5, 900)]
+    assert kafka.producers == 1, "the one that had them kept them"
 
 
-async def test_after_a_refusal_nothing_more_is_claimed() -> None:
-    broker = Broker()
-    to = delivery(broker)
-    await to.deliver(event("1"))
-    broker.sent[0][1].set_exception(KafkaConnectionError("away"))
-    await asyncio.sleep(0)
-    with pytest.raises(NotDelivered, match="away"):
-        await to.deliver(event("2"))
-    assert len(broker.sent) == 1 and to.counts.delivered == 0
+async def test_a_full_spool_makes_the_crawl_wait_and_drops_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("spiders.delivery.QUEUED_BYTES", 20_000)
+    kafka = Kafka()
+    kafka.away = True
+    async with handing(kafka, tmp_path, limit=100_000) as to:
+
+        async def crawl() -> None:
+            for number in range(1_000):
+                await to.deliver(event(str(number)))
+
+        crawling = asyncio.create_task(crawl())
+        await asyncio.sleep(1)
+        assert not crawling.done() and 50 < to.counts.scraped < 400
+        assert size_of(tmp_path) <= 100_000
+        kafka.away, kafka.acknowledges = False, True
+        await crawling
+        await to.settle()
+        assert to.counts.delivered == to.counts.scraped == 1_000
+    assert kafka.keys == [f"test:{number}" for number in range(1_000)]
 
 
-async def test_only_so_many_items_are_on_their_way(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("spiders.delivery.IN_FLIGHT", 3)
-    broker = Broker()
-    to = delivery(broker)
-    for number in range(3):
-        await to.deliver(event(str(number)))
-    fourth = asyncio.create_task(to.deliver(event("4")))
-    await asyncio.sleep(0.01)
-    assert not fourth.done() and len(broker.sent) == 3
-    broker.sent[0][1].set_result(None)
-    await fourth
-    assert len(broker.sent) == 4
+async def test_unchanged_items_end_here_and_full_sends_them_all_the_same(tmp_path: Path) -> None:
+    kafka, memory = Kafka(), Remembered()
+    kafka.acknowledges = True
+    expected = [Counts(scraped=3, delivered=2, unchanged=1), Counts(scraped=3, unchanged=3), Counts(3, 3)]
+    for full, counts in zip((False, False, True), expected, strict=True):
+        async with handing(kafka, tmp_path, memory=memory, full=full) as to:
+            for source_id in ("1", "2", "1"):
+                await to.deliver(event(source_id))
+            await to.settle()
+            assert to.counts == counts
+
+
+async def test_an_item_that_goes_back_and_forth_is_sent_each_time(tmp_path: Path) -> None:
+    kafka, memory = Kafka(), Remembered()
+    kafka.acknowledges = True
+    async with handing(kafka, tmp_path, memory=memory) as to:
+        for note in ("a", "b", "a", "a"):
+            await to.deliver(event("1", note=note))
+        await to.settle()
+        assert to.counts == Counts(scraped=4, delivered=3, unchanged=1)
+        assert memory.rows[key_of(event("1"))].content_hash == event("1", note="a").content_hash
+
+
+async def test_a_memory_that_stays_away_fails_the_run(tmp_path: Path) -> None:
+    class Away(Remembered):
+        async def known(self, keys: Any) -> Any:
+            raise NotRemembered("GIGZ_POSTGRES_URL: away. Remedy: start it.")
+
+    async with handing(Kafka(), tmp_path, memory=Away()) as to:
+        await to.deliver(event("1"))
+        with pytest.raises(NotDelivered, match="1 of 1 items are not delivered: GIGZ_POSTGRES_URL: away"):
+            await to.settle()
+        with pytest.raises(NotDelivered):
+            await to.deliver(event("2"))
+
+
+async def test_a_fault_of_our_own_comes_out_as_it_is(tmp_path: Path) -> None:
+    class Wrong(Remembered):
+        async def remember(self, sightings: Any) -> None:
+            raise ZeroDivisionError
+
+    kafka = Kafka()
+    kafka.acknowledges = True
+    async with handing(kafka, tmp_path, memory=Wrong()) as to:
+        await to.deliver(event("1"))
+        with pytest.raises(ZeroDivisionError):
+            await to.settle()
+
+
+def test_what_replaces_a_message_is_later_than_it() -> None:
+    before, now = THEN + timedelta(days=1), THEN + timedelta(days=9)
+    item = event("1")
+    assert later(item, None, now) is item
+    assert later(item, Known(item.content_hash, before), now) is item, "sent again with --full it is the same version"
+    assert later(item, Known("other", THEN - timedelta(days=1)), now) is item
+    assert later(item, Known("other", before), now).seen_at == now
+    assert later(item, Known(item.content_hash, before, vanished=True), now).seen_at == now
+    assert later(item, Known("other", now), now).version > Known("other", now).seen_at.timestamp() * 1000 * 2**20
 
 
 def test_an_item_too_large_becomes_a_rejection_without_its_body() -> None:
@@ -156,76 +206,39 @@ def laid(stack: Settings) -> Settings:
     return stack
 
 
-async def run(settings: Settings, *arguments: str) -> tuple[int, dict[str, Any], str]:
-    """`python -m spiders.crawl`: exit code, report, errors."""
-    child = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "spiders.crawl", *arguments),
-        cwd=ROOT,
-        env=environment_for(settings)
-        | {"GIGZ_SETLISTFM_API_KEY": site.API_KEY, "GIGZ_OWN_HOSTS": "127.0.0.1", "GIGZ_PRIVATE_HOSTS": "127.0.0.1"},
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    out, errors = await child.communicate()
-    lines = out.splitlines()
-    return child.returncode or 0, orjson.loads(lines[-1]) if lines else {}, errors.decode()
-
-
-async def recorded(settings: Settings, run_id: str) -> RunRow:
-    """The run's row."""
-    engine = postgres_engine(settings, pool_size=1)
-    try:
-        async with engine.connect() as connection:
-            found = await connection.execute(select(RunRow).where(RunRow.run_id == UUID(run_id)))
-            return cast(RunRow, found.one())
-    finally:
-        await engine.dispose()
-
-
-async def of_source(settings: Settings, topic: str, source: str) -> list[ConsumerRecord]:
-    """The records of one source on a topic."""
-    return [record async for record in scan(settings, [topic]) if f'"source":"{source}"'.encode() in record.value]
-
-
 @asynccontextmanager
 async def a_page(body: str) -> AsyncIterator[str]:
     """A server whose every page is this."""
 
-    async def answer(_: web.Request) -> web.Response:
-        return web.Response(text=body, content_type="text/html")
+    async def answer(request: web.Request) -> web.Response:
+        found = request.path == "/agenda/"
+        return web.Response(text=body if found else "", status=200 if found else 404, content_type="text/html")
 
-    application = web.Application()
-    application.add_routes([web.get("/agenda/", answer)])
-    runner = web.AppRunner(application, access_log=None)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    try:
-        yield f"http://127.0.0.1:{runner.addresses[0][1]}/agenda/"
-    finally:
-        await runner.cleanup()
+    async with serving(answer) as base:
+        yield f"{base}/agenda/"
 
 
 @pytest.mark.stack
 async def test_everything_crawled_stands_on_its_topic_acknowledged_and_the_run_is_recorded(laid: Settings) -> None:
     source = f"crawl-{uuid4().hex}"
     async with site.serve() as base:
-        start = base + site.CRAWLS[1].path
-        runs = [
-            await run(laid, "setlistfm", "--arg", f"start_url={start}", "--arg", f"source={source}") for _ in range(2)
-        ]
-    for code, report, errors in runs:
+        arguments = ("--arg", f"start_url={base + site.CRAWLS[1].path}", "--arg", f"source={source}")
+        runs = [await run(laid, "setlistfm", *arguments, *more) for more in ((), (), ("--arg", "full=true"))]
+    for (code, report, errors), delivered in zip(runs, (351, 0, 351), strict=True):
         assert code == 0, errors
-        assert (report["pages"], report["scraped"], report["delivered"], report["rejected"]) == (18, 351, 351, 0)
+        counts = (report["scraped"], report["delivered"], report["unchanged"], report["rejected"], report["vanished"])
+        assert counts == (351, delivered, 351 - delivered, 0, 0)
         row = await recorded(laid, report["run_id"])
-        assert (row.state, row.spider, row.delivered, row.why) == ("finished", "setlistfm", 351, None)
+        assert (row.state, row.spider, row.delivered, row.why) == ("finished", "setlistfm", delivered, None)
         assert row.finished_at is not None and row.finished_at >= row.started_at
     records = await of_source(laid, RawSetlist.topic, source)
     read = [RawSetlist.from_bytes(record.value) for record in records]
-    assert len(records) == 702 and len({(m.key, m.version) for m in read}) == 351, "the second crawl changes nothing"
+    assert len(records) == 702 and len({(m.key, m.version) for m in read}) == 351, "sent again it changes nothing"
     for record, message in zip(records, read, strict=True):
         assert record.key.decode() == message.key
         assert record.partition == partition_of(message.key, laid.partitions)
         assert {"schema", "trace", "stage"} <= {name for name, _ in record.headers}
+        assert message.payload_text and message.kind is RawKind.SEEN
 
 
 @pytest.mark.stack
@@ -257,24 +270,119 @@ async def test_an_item_too_large_is_rejected_and_its_neighbours_go_on(laid: Sett
 
 
 @pytest.mark.stack
-async def test_a_producer_delivers_in_batches_and_settles(laid: Settings) -> None:
-    source = f"batch-{uuid4().hex}"
-    async with kafka_producer(laid, "gigz-test") as producer:
-        to = KafkaDelivery(producer, laid.partitions, utc_now, 30)
-        for number in range(3_000):
-            await to.deliver(event(str(number), source=source))
-        await to.settle()
-    assert (to.counts.scraped, to.counts.delivered) == (3_000, 3_000)
-    assert len(await of_source(laid, RawEvent.topic, source)) == 3_000
+async def test_a_message_that_is_too_large_as_it_is_goes_packed(laid: Settings) -> None:
+    source = f"packed-{uuid4().hex}"
+    told = {
+        "@type": "Event",
+        "name": "Moths",
+        "identifier": "1",
+        "startDate": "2024-03-01",
+        "description": "x" * 5 * 10**6,
+    }
+    block = f'<script type="application/ld+json">{orjson.dumps(told).decode()}</script>'
+    async with a_page(block) as url:
+        code, report, errors = await run(laid, "venuepages", "--arg", f"start_url={url}", "--arg", f"source={source}")
+    assert (code, report["scraped"], report["delivered"]) == (0, 1, 1), errors
+    (record,) = await of_source(laid, RawEvent.topic, source)
+    message = RawEvent.from_bytes(record.value)
+    assert len(record.value) < 100_000 and message.payload_encoding == "gzip+base64"
+    text = message.payload_text
+    assert text is not None and "x" * 5 * 10**6 in text
+    assert message.payload_hash == hashlib.sha256(text.encode()).hexdigest()
 
 
 @pytest.mark.stack
-@pytest.mark.parametrize("engine", ["kafka", "postgres"])
-async def test_an_engine_that_is_away_ends_the_run_and_names_the_setting(laid: Settings, engine: str) -> None:
-    away = {"kafka": "127.0.0.1:1", "postgres": "postgresql://nobody:secret@127.0.0.1:1/none"}[engine]
-    settings = laid.model_copy(update={f"{engine}_url": away})
+async def test_what_a_complete_crawl_no_longer_finds_vanishes_and_comes_back(laid: Settings) -> None:
+    source = f"gone-{uuid4().hex}"
+    async with setlists(50) as shown:
+        everything = list(shown.items)
+
+        async def crawl(*more: str) -> dict[str, Any]:
+            code, report, errors = await run(laid, *shown.arguments(source, *more))
+            assert code == 0 or shown.broken, errors
+            return {name: report[name] for name in ("delivered", "unchanged", "vanished")}
+
+        assert await crawl() == {"delivered": 50, "unchanged": 0, "vanished": 0}
+        shown.items = everything[:45]
+        shown.broken = {2}
+        assert (await crawl())["vanished"] == 0, "it failed"
+        shown.broken = set()
+        assert (await crawl("since=1950"))["vanished"] == 0, "it was asked for a part"
+        assert await crawl() == {"delivered": 0, "unchanged": 45, "vanished": 5}
+        assert await crawl() == {"delivered": 0, "unchanged": 45, "vanished": 0}, "told once"
+        shown.items = everything
+        assert await crawl() == {"delivered": 5, "unchanged": 45, "vanished": 0}
+    told = [message for message in await setlists_of(laid, source) if message.source_id == "s47"]
+    assert [message.kind for message in told] == ["seen", "vanished", "seen"]
+    assert told[0].version < told[1].version < told[2].version, "each replaces the one before"
+    gone = normalise(told[1])
+    assert isinstance(gone[0], Listing) and gone[0].vanished and gone[0].listing_id == normalise(told[0])[0].listing_id
+    (concert,) = resolve([gone[0]])
+    assert concert.vanished, "no source shows it any more"
+
+
+@pytest.mark.stack
+async def test_a_night_gone_by_leaves_an_agenda_by_itself(laid: Settings) -> None:
+    source, today = f"agenda-{uuid4().hex}", datetime.now(UTC).date()
+    nights = {"before": -3, "today": 0, "ahead": 5, "stays": 9}
+    events = [
+        {"@type": "MusicEvent", "name": name, "identifier": name, "startDate": str(today + timedelta(days=days))}
+        for name, days in nights.items()
+    ]
+    served = [events, events[-1:]]
+    for shown, vanished in zip(served, (0, 1), strict=True):
+        block = f'<script type="application/ld+json">{orjson.dumps(shown).decode()}</script>'
+        async with a_page(block) as url:
+            code, report, errors = await run(
+                laid, "venuepages", "--arg", f"start_url={url}", "--arg", f"source={source}"
+            )
+        assert (code, report["vanished"]) == (0, vanished), errors
+    gone = [RawEvent.from_bytes(record.value) for record in await of_source(laid, RawEvent.topic, source)]
+    assert [message.source_id for message in gone if message.kind is RawKind.VANISHED] == ["ahead"]
+
+
+@pytest.mark.stack
+async def test_killed_before_the_rows_are_written_everything_is_sent_again_and_nothing_is_lost(laid: Settings) -> None:
+    source = f"unwritten-{uuid4().hex}"
+    async with setlists(300) as shown:
+        await run(laid, *shown.arguments(source))
+        # As after a kill between the acknowledgement and the row.
+        await rows(laid, "delete from state.seen where source = :source and source_id like 's1%'", source=source)
+        _, report, _ = await run(laid, *shown.arguments(source))
+    assert (report["delivered"], report["unchanged"], report["state"]) == (111, 189, "finished")
+    read = await setlists_of(laid, source)
+    assert len(read) == 411 and len({(message.key, message.version) for message in read}) == 300
+
+
+@pytest.mark.stack
+async def test_kafka_away_from_the_start_is_spooled_and_the_next_start_delivers(laid: Settings) -> None:
+    source = f"away-{uuid4().hex}"
+    async with setlists(300) as shown:
+        code, report, errors = await run(laid, *shown.arguments(source), kafka_url="127.0.0.1:1", spool_wait_s=1.0)
+        assert code == 1 and "GIGZ_KAFKA_URL" in report["why"] and "Remedy" in report["why"], errors
+        assert (report["state"], report["scraped"], report["delivered"], report["spooled"]) == ("failed", 300, 0, 300)
+        assert f"300 items wait in {laid.home}/spool/setlistfm" in report["why"]
+        assert "Traceback" not in errors
+        shown.items = shown.items[:40]
+        code, report, errors = await run(laid, *shown.arguments(source))
+    assert (code, report["scraped"], report["unchanged"], report["spooled"]) == (0, 40, 40, 0), errors
+    read = await setlists_of(laid, source)
+    assert len(read) == len({message.key for message in read}) + report["vanished"] == 300 + report["vanished"]
+    assert size_of(laid.home / "spool" / "setlistfm") == 0
+
+
+@pytest.mark.stack
+async def test_postgres_away_ends_the_run_and_names_the_setting(laid: Settings) -> None:
     async with site.serve() as base:
-        code, _, errors = await run(settings, "venues", "--arg", f"start_url={base}/venues.json")
+        away = "postgresql://nobody:secret@127.0.0.1:1/none"
+        code, _, errors = await run(laid, "venues", "--arg", f"start_url={base}/venues.json", postgres_url=away)
     assert code == 1
-    assert f"GIGZ_{engine.upper()}_URL" in errors and "Remedy" in errors
+    assert "GIGZ_POSTGRES_URL" in errors and "Remedy" in errors
     assert "Traceback" not in errors and "secret" not in errors
+
+
+@pytest.mark.stack
+async def test_a_topic_that_is_not_there_fails_the_run_with_its_remedy(laid: Settings) -> None:
+    async with setlists(20) as shown:
+        code, report, _ = await run(laid, *shown.arguments(f"no-topic-{uuid4().hex}"), partitions=96)
+    assert code == 1 and "gigz topics apply" in report["why"]

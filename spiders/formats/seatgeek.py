@@ -1,0 +1,142 @@
+"""SeatGeek's platform API 2: events by performer, place or day.
+
+    {"events": [{"id", "title", "url", "type", "status", "datetime_local": "2017-08-13T19:00:00", "datetime_utc",
+       "datetime_tbd", "date_tbd", "time_tbd",
+       "performers": [{"name", "primary", "type", "links": [{"provider": "musicbrainz", "id"}]}],
+       "venue": {"name", "city", "state", "country", "timezone", "location": {"lat", "lon"}}}],
+     "meta": {"total", "page", "per_page"}}
+
+While a time is to be determined, `datetime_local` has an hour that stands for none (03:30); while a date is, a day.
+Documented at https://platform.seatgeek.com (as of 2024).
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, ClassVar
+
+from scrapy import Request
+from scrapy.http import Response
+from w3lib.url import add_or_replace_parameters
+
+from schemas.raw import RawEvent, RawMessage
+from spiders.errand import Errand
+from spiders.formats.base import Item, Unreadable, dig, listed, number, words
+from spiders.formats.json_api import (
+    JsonApiSpider,
+    flag,
+    glanced,
+    identifier,
+    mbid_in,
+    named,
+    whole,
+    without_repeats,
+)
+
+STATUSES = {
+    "normal": "announced",
+    "contingent": "announced",
+    "rescheduled": "announced",  # its date is the new one
+    "postponed": "postponed",
+    "canceled": "cancelled",
+    "cancelled": "cancelled",
+}
+
+
+class SeatGeekSpider(JsonApiSpider):
+    """Page after page of events."""
+
+    format = "seatgeek"
+    message: ClassVar[type[RawMessage]] = RawEvent
+    answers = "events"
+
+    @classmethod
+    def recognises(cls, response: Response) -> str:
+        """Events with datetime_local and performers."""
+        page = glanced(response)
+        first = next(listed(dig(page, "events")), page)
+        if dig(first, "datetime_local") and isinstance(dig(first, "performers"), list):
+            return "events as SeatGeek's platform API gives them"
+        return ""
+
+    def searches(self, errand: Errand) -> Iterable[str]:
+        """The search for an artist's name, within the errand's days."""
+        for url in super().searches(errand):
+            told = {}
+            if errand.since is not None:
+                told["datetime_local.gte"] = errand.since.isoformat()
+            if errand.until is not None:
+                told["datetime_local.lte"] = f"{errand.until.isoformat()}T23:59:59"
+            yield add_or_replace_parameters(url, told) if told else url
+
+    def refusal(self, page: Any) -> str | None:
+        """`{"status": "error", "message": ...}`"""
+        if dig(page, "events") is None and dig(page, "datetime_local") is None:
+            told = words(dig(page, "message")) or words(dig(page, "error"))
+            return told or (words(dig(page, "status")) if dig(page, "code") or dig(page, "status") else None)
+        return None
+
+    def read_page(self, response: Response, page: Any) -> Iterable[Item | Request]:
+        """The events of a page, then the next page."""
+        if dig(page, "datetime_local") is not None or dig(page, "performers") is not None:  # /events/{id}
+            yield from self._event(response, page)
+            return
+        events = list(listed(dig(page, "events")))
+        for event in self.objects(response, events, "an event"):
+            yield from [event] if isinstance(event, Unreadable) else self._event(response, event)
+        told, total, size = (whole(dig(page, "meta", name)) for name in ("page", "total", "per_page"))
+        here = self.page_asked(response, told)
+        if total is None or size is None or size < 1:
+            self.fault(response, f"has no meta with total and per_page: is it a list of {self.answers}?")
+        elif events:
+            yield from self.next_page(response, told, here, -(-total // size))
+        elif total > (here - 1) * size:
+            self.fault(response, f"has no {self.answers}, though there should be {total}")
+
+    def _event(self, response: Response, event: Mapping[str, Any]) -> Iterator[Item]:
+        source_id = identifier(event.get("id"))
+        yield from self.listing(response, event, source_id=source_id, fields=event_fields(event), url=event.get("url"))
+
+
+def event_fields(event: Mapping[str, Any]) -> dict[str, Any]:
+    """An event under the names of a listing row."""
+    title = named(event.get("title"))
+    performers = [one for one in listed(event.get("performers")) if isinstance(one, Mapping)]
+    festivals = [one for one in performers if _festival(one.get("type"))]
+    festival = bool(festivals) or _festival(event.get("type"))
+    acts = sorted((one for one in performers if one not in festivals), key=lambda one: not flag(one.get("primary")))
+    names = without_repeats(named(one.get("name")) for one in acts)
+    venue = event.get("venue")
+    status = words(event.get("status"))
+    return {
+        "artist": names[0] if names else None,
+        "support": names[1:],
+        "artist_mbid": _mbid(acts[0]) if names else None,
+        "title": title,
+        "festival": title if festival else None,
+        "date": when(event),
+        "status": STATUSES.get((status or "").lower(), status),
+        "venue": words(dig(venue, "name_v2")) or words(dig(venue, "name")),
+        "city": words(dig(venue, "city")),
+        "region": words(dig(venue, "state")),
+        "country": words(dig(venue, "country")),
+        "lat": number(dig(venue, "location", "lat")),
+        "lon": number(dig(venue, "location", "lon")),
+        "tz": words(dig(venue, "timezone")),
+    }
+
+
+def when(event: Mapping[str, Any]) -> Any:
+    """The local date and hour, as far as they are determined."""
+    if flag(event.get("date_tbd")):
+        return None
+    told = named(event.get("datetime_local"))
+    hourless = flag(event.get("time_tbd")) or flag(event.get("datetime_tbd"))
+    return told[:10] if hourless and isinstance(told, str) else told
+
+
+def _festival(kind: Any) -> bool:
+    return isinstance(kind, str) and "festival" in kind
+
+
+def _mbid(performer: Mapping[str, Any]) -> str | None:
+    links = (link for link in listed(performer.get("links")) if dig(link, "provider") == "musicbrainz")
+    return next((mbid for link in links if (mbid := mbid_in(dig(link, "id") or dig(link, "url")))), None)

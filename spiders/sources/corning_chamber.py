@@ -1,0 +1,15 @@
+"""Chamber of commerce, Corning NY."""
+
+from spiders.formats.html_page import HtmlSpider
+
+
+class CorningChamberSpider(HtmlSpider):
+    """Events of its members, wherever they are: the page names no venue."""
+
+    name = "corning_chamber"
+    licence = "facts of public pages; the site's robots.txt is obeyed"
+    start_urls = ["https://www.corningny.com/events"]  # noqa: RUF012
+    row = ".gz-events-card"
+    fields = {"title": ".gz-card-title a", "date": ".gz-card-date span"}  # noqa: RUF012
+    link = ".gz-card-title a::attr(href)"
+    house = {"region": "NY", "country": "US"}  # noqa: RUF012

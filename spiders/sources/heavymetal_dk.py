@@ -1,0 +1,20 @@
+"""Heavymetal.dk: metal concerts in Denmark."""
+
+from spiders.formats.html_page import HtmlSpider
+
+
+class HeavymetalDkSpider(HtmlSpider):
+    """The concert calendar. Its microdata name no venues."""
+
+    name = "heavymetal_dk"
+    licence = "facts of public pages; the site's robots.txt is obeyed"
+    start_urls = ["https://heavymetal.dk/koncertkalender"]  # noqa: RUF012
+    row = "tr[itemprop=event]"
+    fields = {  # noqa: RUF012
+        "title": ".artists",
+        "date": ("meta::attr(content)", "re:replace(string(.//meta[2]/@content), '^(?=.)', '', '- ')"),
+        "venue": "substring-before(.//td[@itemprop='location']/a, ', ')",
+        "city": "substring-after(.//td[@itemprop='location']/a, ', ')",
+    }
+    link = ".event-meta a::attr(href)"
+    house = {"country": "DK"}  # noqa: RUF012

@@ -1,0 +1,97 @@
+"""What a run is measured by."""
+
+from datetime import UTC, datetime
+
+from scrapy import Request
+from scrapy.http import Response
+
+from schemas.raw import RawEvent
+from schemas.rejection import Reason
+from schemas.rows import envelope
+from spiders.delivery import Counts, Lost
+from spiders.errand import Errand
+from spiders.figures import LONGEST_SAMPLE, SAMPLES, Figures, Reach, Tally, figures_of, filled
+from spiders.formats.base import SourceSpider, Unreadable
+
+
+class Hall(SourceSpider):
+    name = "hall"
+    message = RawEvent
+    key_hosts = frozenset({"hall.example"})
+
+
+def event(number: int, **fields: object) -> RawEvent:
+    return envelope(
+        RawEvent,
+        source="hall",
+        source_id=str(number),
+        seen_at=datetime(2024, 1, 1, tzinfo=UTC),
+        spider="hall",
+        fields={"artist": "Moths", **fields},
+    )
+
+
+def unreadable(text: str) -> Unreadable:
+    return Unreadable("gigz.raw-event.v1", "hall", "https://hall.example/1", Reason.BAD_DATE, text, b"{}")
+
+
+def figures(tally: Tally, **stats: object) -> Figures:
+    return tally.figures(Counts(scraped=4, delivered=3, rejected=1), stats, 1.5, Lost(10, 2, 1), Reach.WHOLE)
+
+
+def test_a_field_that_says_nothing_is_not_covered_and_coordinates_need_both() -> None:
+    assert filled({"artist": "Moths", "venue": "", "songs": [], "city": None, "lat": 1.0}) == {"artist"}
+    assert filled({"lat": 0.0, "lon": 0.0}) == {"coordinates"}
+
+
+def test_coverage_is_the_share_of_messages_and_not_of_what_was_refused() -> None:
+    tally = Tally()
+    for number in range(4):
+        tally.add(event(number, **({"venue": "Alibi"} if number else {})))
+    tally.add(unreadable("no such day"))
+    assert figures(tally).coverage == {"artist": 1.0, "venue": 0.75}
+
+
+def test_requests_are_counted_by_status_and_by_what_broke_and_a_missing_robots_txt_is_no_error() -> None:
+    told = figures(
+        Tally(),
+        **{
+            "downloader/request_count": 7,
+            "downloader/response_bytes": 900,
+            "downloader/response_status_count/200": 3,
+            "downloader/response_status_count/404": 2,
+            "downloader/exception_type_count/twisted.internet.error.TimeoutError": 2,
+            "robotstxt/response_status_count/404": 1,
+        },
+    )
+    assert dict(told.statuses) == {"200": 3, "404": 1, "TimeoutError": 2}
+    assert (told.requests, told.bytes, told.errors) == (7, 900, 4)  # 404, two without an answer, one item refused
+
+
+def test_latency_is_the_mean_of_answers_that_came_over_the_wire() -> None:
+    tally, spider = Tally(), Hall(Errand(start_url="https://hall.example/"))
+    for waited in (0.1, 0.3, None):
+        request = Request("https://hall.example/", meta={} if waited is None else {"download_latency": waited})
+        tally.answered(Response("https://hall.example/"), request, spider)
+    assert figures(tally).latency_s == 0.2
+
+
+def test_errors_are_told_as_they_were_without_the_key_a_few_of_each_kind() -> None:
+    tally, spider = Tally(), Hall(Errand(start_url="https://hall.example/"), api_key="s3cret")
+    url = "https://hall.example/agenda?key=s3cret"
+    for number in range(9):
+        tally.add(unreadable(f"no such day {number} " + "x" * 900))
+        tally.answered(Response(url, status=500), Request(url), spider)
+    tally.answered(Response("https://hall.example/robots.txt", status=404), Request(url), spider)
+    tally.faulty(["the page is gone"])
+    samples = figures(tally).samples
+    assert samples[0] == "the page is gone"
+    assert samples[1] == "https://hall.example/agenda answered 500"
+    assert len(samples) == 1 + 2 * SAMPLES and not any("s3cret" in sample for sample in samples)
+    assert all(len(sample) <= LONGEST_SAMPLE for sample in samples)
+
+
+def test_figures_come_back_out_of_a_row_also_of_one_that_knew_less() -> None:
+    told = figures(Tally())
+    assert figures_of(told.as_json() | {"accepted": True, "judged": {}}) == told
+    assert figures_of({"items": 3}) == Figures(items=3)

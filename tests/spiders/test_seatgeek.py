@@ -1,0 +1,69 @@
+"""Answers of SeatGeek become events."""
+
+from datetime import date
+
+from scrapy import Request
+from scrapy.http import TextResponse
+from w3lib.url import url_query_parameter
+
+from spiders.sources.seatgeek import SeatGeekEventsSpider
+from tests.spiders.normal import listings, refusals
+from tests.spiders.reading import answer, followed, messages, spider_for
+
+URL = "https://api.seatgeek.com/2/events?venue.city=Portland&per_page=5"
+
+
+def test_every_event_becomes_a_message() -> None:
+    read = {
+        one.source_id: one.fields
+        for one in messages(list(spider_for(SeatGeekEventsSpider, URL).parse(answer("seatgeek_p1.json", URL))))
+    }
+    assert read["501"] == {
+        "artist": "The Night Moths",
+        "support": ["Mothball"],
+        "artist_mbid": "0c1f7a9e-3d44-4f0b-9a55-2f3c1f2b7a10",
+        "title": "Mothball with The Night Moths",
+        "date": "2024-03-14T20:00:00",
+        "status": "announced",
+        "venue": "Paper Mill",
+        "city": "Portland",
+        "region": "OR",
+        "country": "US",
+        "lat": 45.52,
+        "lon": -122.67,
+        "tz": "America/Los_Angeles",
+    }
+    assert (read["502"]["artist"], read["502"]["festival"]) == ("Mothball", "Riverside Fest")
+    assert read["502"]["date"] == "2024-07-05"  # 03:30 stands for no hour
+    assert "date" not in read["503"]
+    assert [read[one]["status"] for one in ("503", "504", "505")] == ["postponed", "announced", "cancelled"]
+
+
+def test_normalising_refuses_only_what_has_no_night() -> None:
+    found = messages(list(spider_for(SeatGeekEventsSpider, URL).parse(answer("seatgeek_p1.json", URL))))
+    assert refusals(found) == {"503": "no_date"}
+    assert listings(found)[0].night == date(2024, 3, 14)
+
+
+def test_pages_are_turned_until_the_total_is_reached() -> None:
+    spider = spider_for(SeatGeekEventsSpider, URL)
+    assert followed(list(spider.parse(answer("seatgeek_p1.json", URL)))) == [f"{URL}&page=2"]
+    assert followed(list(spider.parse(answer("seatgeek_p2.json", f"{URL}&page=2")))) == []
+    assert spider.faults == []
+
+
+def test_a_search_asks_for_the_name_within_the_days() -> None:
+    spider = spider_for(SeatGeekEventsSpider, artist="The Night Moths", since=date(2024, 1, 1), until=date(2024, 2, 1))
+    (url,) = spider.addresses
+    assert [url_query_parameter(url, name) for name in ("q", "datetime_local.gte", "datetime_local.lte")] == [
+        "The Night Moths",
+        "2024-01-01",
+        "2024-02-01T23:59:59",
+    ]
+
+
+def test_an_error_object_fails_the_run() -> None:
+    spider = spider_for(SeatGeekEventsSpider, URL)
+    body = b'{"status": "error", "message": "Invalid client credentials.", "code": 11}'
+    assert list(spider.parse(TextResponse(URL, body=body, encoding="utf-8", request=Request(URL)))) == []
+    assert "Invalid client credentials." in spider.faults[0]
