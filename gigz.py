@@ -41,9 +41,11 @@ topics_app = typer.Typer(help="The topics of the broker.", no_args_is_help=True)
 app.add_typer(topics_app, name="topics")
 app.add_typer(schedule.app, name="schedule")
 app.add_typer(runs.app, name="run")
+app.command(name="runs")(runs.list_runs)
 app.add_typer(monitors.app, name="monitors")
 app.add_typer(wanted.app, name="wanted")
 app.add_typer(source.app, name="spider")
+app.command(name="spiders")(source.list_spiders)
 err = Console(stderr=True, highlight=False)
 
 Files = Annotated[list[Path], typer.Argument(help="Files of JSON lines; - is standard input, .gz is read.")]
@@ -59,7 +61,9 @@ def _settings() -> Settings:
 
 @app.command()
 def up(
-    workers: Annotated[bool, typer.Option("--workers", help="The stages and the API as well, one of each.")] = False,
+    workers: Annotated[
+        bool, typer.Option("--workers", help="The stages, the API and the scheduler as well, one of each.")
+    ] = False,
 ) -> None:
     """Start the local stack: Kafka, PostgreSQL, ClickHouse and Meilisearch on loopback."""
     from deploy.local import stack
@@ -70,11 +74,13 @@ def up(
         print(f"{process.name:12} {settings_module.shown(process.address)}")
     if workers:
         from deploy.local.demo.run import Steps, start_all
+        from deploy.local.workers import SCHEDULER, start_worker
         from deploy.topics import apply_topics
 
         asyncio.run(apply_topics(_settings()))
         _migrate(_settings())
         print(f"{'api':12} {asyncio.run(start_all(_settings(), Steps(err)))}")
+        start_worker(_settings(), SCHEDULER)
 
 
 @app.command()
@@ -84,7 +90,7 @@ def down() -> None:
     from deploy.local.demo.run import SITE
 
     with err.status("stopping") as status:
-        stopped = workers.stop(_settings(), (SITE, workers.API, *workers.WORKERS))
+        stopped = workers.stop(_settings(), (SITE, workers.SCHEDULER, workers.API, *workers.WORKERS))
         stopped += stack.down(_settings(), lambda engine, what: status.update(f"{engine}: {what}")) or []
     print("stopped: " + (", ".join(stopped) or "nothing ran"))
 
@@ -262,7 +268,10 @@ def show_settings() -> None:
 @app.command()
 def worker(
     stage: Annotated[
-        str, typer.Argument(help="normalise, resolve, match, relay, sink-clickhouse, sink-postgres, sink-meilisearch.")
+        str,
+        typer.Argument(
+            help="normalise, resolve, match, relay, sink-clickhouse, sink-postgres, sink-meilisearch, scheduler."
+        ),
     ],
     instance: Annotated[int, typer.Option(min=1, help="Number of this process among those of its stage.")] = 1,
 ) -> None:
@@ -279,18 +288,27 @@ def worker(
         from sinks.main import run_sink
 
         sys.exit(asyncio.run(run_sink(settings, stage.removeprefix("sink-"), instance)))  # type: ignore[arg-type]
+    if stage == "scheduler":
+        from spiders.scheduler import run_scheduler
+
+        sys.exit(asyncio.run(run_scheduler(settings, instance)))
     raise typer.BadParameter(f"{stage} is no stage")
 
 
 @app.command()
 def api(port: Annotated[int | None, typer.Option(help="Instead of GIGZ_API_PORT; 0: any free one.")] = None) -> None:
-    """Serve the API and the inbox until SIGTERM."""
+    """Serve the API, the inbox and the operators' pages (/ops) until SIGTERM."""
     from api.main import run_api
     from deploy.logs import configure
+    from spiders.operations import Operations
 
     settings = _settings() if port is None else _settings().model_copy(update={"api_port": port})
     configure(settings.log_level, settings.log_format, "api")
-    run_api(settings, on_listening=lambda address: print(address, flush=True))
+    run_api(
+        settings,
+        on_listening=lambda address: print(address, flush=True),
+        operations=lambda engine: Operations(settings, engine),
+    )
 
 
 @app.command()
@@ -319,17 +337,6 @@ def crawl(
     rows = report.as_json()
     print(json.dumps(rows) if as_json else "\n".join(f"{name:12} {value}" for name, value in rows.items()))
     sys.exit(0 if report.ok else 1)
-
-
-@app.command()
-def spiders() -> None:
-    """The spiders: source, topic, format, politeness, licence."""
-    from spiders.sources import SPIDERS
-
-    table = Table("spider", "topic", "format", "politeness", "licence")
-    for spider in SPIDERS:
-        table.add_row(spider.name, spider.message.topic, spider.format, str(spider.pace), spider.licence)
-    Console().print(table)
 
 
 @app.command()
@@ -375,25 +382,102 @@ def _learned(files: Sequence[Path], whose: str) -> "Callable[[Mapping[str, Any]]
     return told
 
 
-@app.command()
-def token(user: Annotated[str, typer.Argument(help="An id of ours, e.g. listener-1.")]) -> None:
-    """An access token for a user, in development."""
-    from api.tokens import issue_token
+AsOperator = Annotated[bool, typer.Option("--operator", help="With the role that /ops asks for.")]
 
-    print(issue_token(_settings(), user, datetime.now(UTC)))
+
+@app.command()
+def token(
+    user: Annotated[str, typer.Argument(help="An id of ours, e.g. listener-1.")], operator: AsOperator = False
+) -> None:
+    """An access token for a user, in development."""
+    from api.tokens import OPERATOR, issue_token
+
+    print(issue_token(_settings(), user, datetime.now(UTC), [OPERATOR] if operator else []))
 
 
 @app.command(name="open")
-def open_inbox(user: Annotated[str, typer.Argument(help="An id of ours, e.g. listener-1.")]) -> None:
-    """An address that signs a user in and shows the inbox, in development."""
-    from api.tokens import inbox_link
+def open_inbox(
+    user: Annotated[str, typer.Argument(help="An id of ours, e.g. listener-1.")], operator: AsOperator = False
+) -> None:
+    """An address that signs a user in and shows the inbox, or an operator /ops; in development."""
+    from api.tokens import OPERATOR, inbox_link
     from deploy.local.processes import Processes
     from deploy.local.workers import API
 
     settings = _settings()
     running = Processes(settings.home).find(API)
     base = running.address if running else f"http://{settings.api_host}:{settings.api_port}"
-    print(inbox_link(settings, base, user, datetime.now(UTC)))
+    print(inbox_link(settings, base, user, datetime.now(UTC), [OPERATOR] if operator else []))
+
+
+# -- rejections ----------------------------------------------------------------------------------------------------
+
+
+ByReason = Annotated[str, typer.Option("--reason", help="Only of this reason; docs/rejections.md lists them.")]
+ByStage = Annotated[str, typer.Option("--stage", help="Only of this stage.")]
+BySource = Annotated[str, typer.Option("--source", help="Only of this source.")]
+BySince = Annotated[str, typer.Option("--since", help="2026-11-20, 2026-11-20T14:00 (UTC), or 90m, 24h, 7d ago.")]
+
+
+@app.command()
+def rejections(
+    reason: ByReason = "",
+    stage: ByStage = "",
+    source: BySource = "",
+    since: BySince = "",
+    samples: Annotated[int, typer.Option(min=0, max=1_000, help="How many to show as they were, latest first.")] = 5,
+    as_json: AsJson = False,
+) -> None:
+    """What could not be used: by reason, stage and source, with samples."""
+    from deploy import replay as replaying
+
+    filters = replaying.filters_of(reason, stage, source, since, now=datetime.now(UTC))
+    told = asyncio.run(replaying.look(_settings(), filters, samples))
+    if as_json:
+        print(json.dumps(told.as_json()))
+        return
+    console = Console(highlight=False)
+    table = Table("reason", "count", "stage", "source", "topic", "last", box=None, pad_edge=False)
+    table.columns[1].justify = "right"
+    for one in told.groups:
+        last = f"{one.last:%Y-%m-%d %H:%M}"
+        table.add_row(one.reason.value, f"{one.count:,}", one.stage, one.source or "", one.origin_topic, last)
+    console.print(table if told.groups else f"{filters}: none")
+    for sample in told.samples:
+        where = f"{sample.stage}{f', {sample.source}' if sample.source else ''}, {sample.origin}"
+        console.print(f"\n{sample.reason.value}: {sample.text}\n  {where}", markup=False, soft_wrap=True)
+        console.print(
+            f"  {sample.shown[:400]}" if sample.shown else "  (the original was too large to be kept)",
+            markup=False,
+            style="dim",
+            soft_wrap=True,
+        )
+
+
+@app.command()
+def replay(
+    reason: ByReason = "",
+    stage: ByStage = "",
+    source: BySource = "",
+    since: BySince = "",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Send nothing; tell what would be sent.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Send the originals of rejections again, with their keys, to the topics they came from."""
+    from deploy import replay as replaying
+    from spiders.runs import this_user
+
+    now = datetime.now(UTC)
+    filters = replaying.filters_of(reason, stage, source, since, now=now)
+    done = asyncio.run(replaying.replay_all(_settings(), filters, dry=dry_run, who=this_user(), at=now))
+    if as_json:
+        print(json.dumps({"dry_run": dry_run, "sent": dict(done.topics), "held": dict(done.held)}))
+        return
+    print(f"{filters}: {done.count:,} {'would be sent' if dry_run else 'sent'} again")
+    for name, count in done.topics.items():
+        print(f"  {count:,} to {name}")
+    for why, count in done.held.items():
+        print(f"  {count:,} cannot be: {why}")
 
 
 # -- the parts that work on files ----------------------------------------------------------------------------------

@@ -15,13 +15,14 @@ from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.openapi.spec import Components, SecurityScheme
 from litestar.plugins.pydantic import PydanticPlugin
 
-from api import health, history, pages, search, suggestions
+from api import health, history, ops, pages, search, suggestions
 from api.edge import Edge
 from api.errors import MOST_BODY_MB, AnyRequest, handlers
 from api.limits import Limits
 from api.metrics import Metrics
+from api.operations import Operating
 from api.services import Services, admit
-from api.tokens import checker
+from api.tokens import checker, form_secret
 from deploy.clients import check_postgres, meilisearch_client, postgres_engine
 from deploy.settings import Settings, SettingsError
 
@@ -35,13 +36,22 @@ def now_utc() -> datetime:
     return datetime.now(UTC)
 
 
-def create_app(settings: Settings, *, clock: Callable[[], datetime] = now_utc, rate_limits: bool = True) -> Litestar:
-    """The application. SettingsError here for a wrong setting, at the start of its lifespan for PostgreSQL away."""
+def create_app(
+    settings: Settings,
+    *,
+    clock: Callable[[], datetime] = now_utc,
+    rate_limits: bool = True,
+    operations: Operating | None = None,
+) -> Litestar:
+    """The application. SettingsError here for a wrong setting, at the start of its lifespan for PostgreSQL away.
+
+    `operations`: what /ops acts through; without, it is for reading only.
+    """
     metrics = Metrics()
     engine = postgres_engine(settings, settings.postgres_pool_size_api, "gigz-api")
     metrics.watch(engine)
     limits = Limits() if rate_limits else None
-    services = Services(settings, engine, checker(settings), clock, metrics, limits)
+    services = Services(settings, engine, checker(settings), clock, metrics, limits, operations and operations(engine))
 
     @asynccontextmanager
     async def connected(_: Litestar) -> AsyncIterator[None]:
@@ -53,14 +63,19 @@ def create_app(settings: Settings, *, clock: Callable[[], datetime] = now_utc, r
             await engine.dispose()
 
     development = settings.environment == "development"
+    operators = development or bool(settings.pages_secret.get_secret_value())
+    if operators:
+        form_secret(settings)  # says now, not at the first form, when it is too short
     app = Litestar(
         route_handlers=[
             suggestions.router,
             history.router,
             search.router,
             health.router,
-            # Until the page takes the app's token, a person can sign in to it in development only.
+            # Until the inbox takes the app's token, a person can sign in to it in development only.
             *(pages.routers() if development else []),
+            *([ops.router()] if operators else []),
+            *([pages.static_router()] if development or operators else []),
         ],
         state=State({"services": services}),
         lifespan=[connected],
@@ -72,7 +87,7 @@ def create_app(settings: Settings, *, clock: Callable[[], datetime] = now_utc, r
         },
         exception_handlers=handlers(),
         cors_config=_cors(settings),
-        template_config=pages.template_config(),
+        template_config=pages.template_config(ops.HELPERS),
         openapi_config=OpenAPIConfig(
             title="Gigz",
             version=VERSION,

@@ -33,6 +33,8 @@ log = structlog.get_logger()
 AnyRequest = Request[Any, Any, State]
 PAGES = ("/inbox", "/open")
 """Paths where a person reads the answer."""
+OPS = "/ops"
+"""Where a person reads it who asks with a browser, and a program that does not ask for HTML."""
 
 
 MOST_BODY_MB = 2
@@ -167,8 +169,11 @@ def handlers() -> ExceptionHandlersMap:
 
 
 def _answer(request: AnyRequest, error: ApiError) -> Response[Any]:
-    if request.url.path.startswith(PAGES):
-        return Template("problem.html", context={"error": error}, status_code=error.status, headers=error.headers)
+    path = request.url.path
+    operator = path == OPS or path.startswith(f"{OPS}/")
+    if path.startswith(PAGES) or (operator and "text/html" in request.headers.get("accept", "")):
+        context = {"error": error, "operator": operator}
+        return Template("problem.html", context=context, status_code=error.status, headers=error.headers)
     problem = Problem(code=error.code, message=error.message, details=list(error.details))
     return Response(ErrorAnswer(error=problem), status_code=error.status, headers=error.headers)
 

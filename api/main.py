@@ -8,19 +8,23 @@ from types import FrameType
 import uvicorn
 
 from api.app import create_app
+from api.operations import Operating
 from deploy.settings import PREFIX, Settings, SettingsError
 
 GRACE_S = 10
 """Requests that are being answered when SIGTERM comes have this long."""
 
 
-def run_api(settings: Settings, on_listening: Callable[[str], None] = lambda _: None) -> None:
+def run_api(
+    settings: Settings, on_listening: Callable[[str], None] = lambda _: None, operations: Operating | None = None
+) -> None:
     """Answer requests until SIGTERM or SIGINT, then finish those that are open and return.
 
-    `on_listening` gets the address once requests are answered. SettingsError when PostgreSQL or the port is wrong.
+    `on_listening` gets the address once requests are answered; `operations` is what /ops acts through.
+    SettingsError when PostgreSQL or the port is wrong.
     """
     try:
-        asyncio.run(_run(settings, on_listening))
+        asyncio.run(_run(settings, on_listening, operations))
     except BaseExceptionGroup as group:  # Litestar's lifespan holds a task group, which wraps what is raised in it
         wrong, rest = group.split(SettingsError)
         if wrong is None or rest is not None:
@@ -28,8 +32,8 @@ def run_api(settings: Settings, on_listening: Callable[[str], None] = lambda _: 
         raise _first(wrong) from group
 
 
-async def _run(settings: Settings, on_listening: Callable[[str], None]) -> None:
-    app = create_app(settings)
+async def _run(settings: Settings, on_listening: Callable[[str], None], operations: Operating | None) -> None:
+    app = create_app(settings, operations=operations)
     with _listening(settings) as listener:
         host, port = listener.getsockname()[:2]
         shown = f"[{host}]" if ":" in host else host

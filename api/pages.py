@@ -6,6 +6,7 @@ Forms carry a token of the session (CSRF); every POST answers with a redirect, s
 import hashlib
 import hmac
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -30,7 +31,16 @@ from api.entries import EntryView, Filters, Wanted, read_counts, read_entries
 from api.errors import AnyRequest, ConflictError, ForbiddenError, NotFoundError
 from api.services import COOKIE, Caller, Services
 from api.suggestions import suggestion_uuid
-from api.tokens import DEVELOPMENT, SESSION_LIFE, Audience, development_secret, form_token, page_token
+from api.tokens import (
+    DEVELOPMENT,
+    OPERATOR,
+    SESSION_LIFE,
+    Audience,
+    Claims,
+    development_secret,
+    form_token,
+    page_token,
+)
 from schemas.concert import Facts, Member
 from schemas.decision import Action, Decision
 from schemas.history import Remembered
@@ -79,8 +89,9 @@ async def root() -> Redirect:
 async def open_inbox(request: AnyRequest, services: NamedDependency[Services], token: FromQuery[str] = "") -> Redirect:
     """Sign in by a link. The token does not stay in the address."""
     claims = await services.tokens.check(token, Audience.LINK, services.clock())
-    cookie = _cookie(request, services, claims.subject.removeprefix(DEVELOPMENT))
-    return Redirect("/inbox", status_code=303, cookies=[cookie], headers={"referrer-policy": "no-referrer"})
+    cookie = session_cookie(request, services, claims.subject.removeprefix(DEVELOPMENT), claims)
+    begins = "/ops" if OPERATOR in claims.roles else "/inbox"
+    return Redirect(begins, status_code=303, cookies=[cookie], headers={"referrer-policy": "no-referrer"})
 
 
 @get("/inbox", include_in_schema=False)
@@ -125,7 +136,9 @@ async def inbox(
         "form_token": form_token(development_secret(services.settings), caller.claims.session),
     }
     # Renewed with every page read: the session ends SESSION_LIFE after the last.
-    return Template("inbox.html", context=context, cookies=[_cookie(request, services, caller.user)])
+    return Template(
+        "inbox.html", context=context, cookies=[session_cookie(request, services, caller.user, caller.claims)]
+    )
 
 
 @post("/inbox/{suggestion_id:str}/{verb:str}", include_in_schema=False)
@@ -163,11 +176,11 @@ def _address(query: dict[str, str]) -> str:
     return "/inbox" + (f"?{urlencode(told)}" if told else "")
 
 
-def _cookie(request: AnyRequest, services: Services, user: str) -> Cookie:
-    session = request.user.claims.session if request.scope.get("user") else ""
+def session_cookie(request: AnyRequest, services: Services, user: str, claims: Claims) -> Cookie:
+    """The session, begun or renewed; its roles stay what the link gave."""
     return Cookie(
         key=COOKIE,
-        value=page_token(services.settings, user, services.clock(), session),
+        value=page_token(services.settings, user, services.clock(), claims.session, claims.roles),
         path="/",
         max_age=int(SESSION_LIFE.total_seconds()),
         httponly=True,
@@ -225,8 +238,8 @@ def title(view: EntryView) -> str:
     return view.suggestions[0].concert.artist if view.suggestions else view.entry.artist or "Something you saw"
 
 
-def template_config() -> TemplateConfig[JinjaTemplateEngine]:
-    """Every text is escaped; a name that is not given is an error, never an empty text."""
+def template_config(more: Mapping[str, Any]) -> TemplateConfig[JinjaTemplateEngine]:
+    """Every text is escaped; a name that is not given is an error, never an empty text. `more`: helpers of others."""
     environment = Environment(
         loader=FileSystemLoader(_HERE / "templates"),
         autoescape=True,
@@ -244,20 +257,24 @@ def template_config() -> TemplateConfig[JinjaTemplateEngine]:
         "bands": BANDS,
         "style": _STYLE,
     }
-    environment.globals.update(helpers)
+    environment.globals.update({**helpers, **more})
     return TemplateConfig(instance=JinjaTemplateEngine.from_environment(environment))
 
 
 def routers() -> list[Router]:
-    """The pages and what they load."""
+    """The inbox and the way to it."""
     return [
         Router("/", route_handlers=[root, open_inbox]),
         Router("/", route_handlers=[inbox, decide_on_page], opt={"credential": "cookie"}),
-        create_static_files_router(
-            "/static",
-            directories=[_HERE / "static"],
-            # A changed file has another address: see `style` in the templates.
-            cache_control=CacheControlHeader(max_age=86_400, public=True),
-            opt={"unlimited": True},
-        ),
     ]
+
+
+def static_router() -> Router:
+    """What pages load."""
+    return create_static_files_router(
+        "/static",
+        directories=[_HERE / "static"],
+        # A changed file has another address: see `style` in the templates.
+        cache_control=CacheControlHeader(max_age=86_400, public=True),
+        opt={"unlimited": True},
+    )

@@ -13,9 +13,10 @@ from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from api.errors import ApiError, RateLimitedError, UnauthorizedError
+from api.errors import ApiError, ForbiddenError, RateLimitedError, UnauthorizedError
 from api.limits import Limits
 from api.metrics import Metrics
+from api.operations import Operations
 from api.tokens import DEVELOPMENT, Audience, Checker, Claims
 from deploy.settings import Settings
 from schemas.tables import AccountRow
@@ -35,6 +36,8 @@ class Services:
     clock: Callable[[], datetime]
     metrics: Metrics
     limits: Limits | None
+    operations: Operations | None = None
+    """What /ops acts through; None: it is for reading only."""
 
     @cached_property
     def search(self) -> meilisearch.Client:
@@ -54,7 +57,9 @@ class Caller:
 async def admit(connection: ASGIConnection, handler: BaseRouteHandler) -> None:  # type: ignore[type-arg]
     """Guard of every route: within the limits, and signed in where the route says `credential`.
 
-    opt credential   "bearer" (the API: a cookie would let other sites call it) or "cookie" (pages)
+    opt credential   "bearer" (the API: a cookie would let other sites call it), "cookie" (pages) or "either" (pages
+                     that a proxy signs in to: it sends the bearer token, and the forms carry a token of their own)
+    opt role         which the token must have
     opt limit        a dearer kind of `limits.A_MINUTE`, counted as well
     opt unlimited    asked by machines all the time: health, metrics, style sheets
     """
@@ -78,12 +83,15 @@ async def admit(connection: ASGIConnection, handler: BaseRouteHandler) -> None: 
             raise RateLimitedError(wait)
     if refused:
         raise refused
+    role = handler.opt.get("role")
+    if role and (claims is None or role not in claims.roles):
+        raise ForbiddenError(f"This is for people with the role {role}.")
     if claims:
         connection.scope["user"] = Caller(await _user_of(services, claims.subject), claims)
 
 
 async def _claims(connection: ASGIConnection, services: Services, credential: str) -> Claims:  # type: ignore[type-arg]
-    if credential == "cookie":
+    if credential == "cookie" or (credential == "either" and "authorization" not in connection.headers):
         token = connection.cookies.get(COOKIE, "")
         if not token:
             raise UnauthorizedError("Nobody is signed in.")

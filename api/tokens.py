@@ -4,7 +4,8 @@ Development  HS256; the secret is the setting, else one made once and kept in th
              The subject `dev:USER` is the user USER.
 Production   RS256 or EdDSA, keys by JWKS; subjects become our own opaque ids through state.accounts.
 
-A token is for one purpose (its audience): a bearer token opens no page, a link does not call the API.
+A token is for one purpose (its audience): a link does not call the API, and a bearer token opens no inbox.
+Roles are the claim `roles`, a list of names: `operator` may use /ops.
 
 Errors
     deploy.settings.SettingsError     no usable secret or no JWKS address
@@ -20,6 +21,7 @@ import hmac
 import os
 import secrets
 import tempfile
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -48,6 +50,9 @@ LINK_LIFE = timedelta(days=1)
 SESSION_LIFE = timedelta(hours=8)
 """Counted from the last page read: someone who looks at a page over lunch can still press its buttons."""
 
+OPERATOR = "operator"
+"""The role that may schedule spiders, start and stop them, and replay rejections."""
+
 _USER = TypeAdapter(User)
 
 
@@ -67,27 +72,40 @@ class Claims:
     expires: datetime
     session: str = ""
     """Of page tokens: stays the same while the token is renewed, so that forms stay good."""
+    roles: frozenset[str] = frozenset()
 
 
-def issue_token(settings: Settings, user: str, now: datetime) -> str:
+def issue_token(settings: Settings, user: str, now: datetime, roles: Collection[str] = ()) -> str:
     """A bearer token of development for this user. SettingsError in production; ValueError for an impossible id."""
-    return _issue(settings, user, Audience.API, now, timedelta(minutes=settings.access_token_minutes))
+    return _issue(settings, user, Audience.API, now, timedelta(minutes=settings.access_token_minutes), roles)
 
 
-def inbox_link(settings: Settings, base_url: str, user: str, now: datetime) -> str:
-    """An address that signs this user in to the inbox, in development."""
-    token = _issue(settings, user, Audience.LINK, now, LINK_LIFE)
+def inbox_link(settings: Settings, base_url: str, user: str, now: datetime, roles: Collection[str] = ()) -> str:
+    """An address that signs this user in to the inbox, or an operator to /ops, in development."""
+    token = _issue(settings, user, Audience.LINK, now, LINK_LIFE, roles)
     return f"{base_url.rstrip('/')}/open?token={quote(token, safe='')}"
 
 
-def page_token(settings: Settings, user: str, now: datetime, session: str = "") -> str:
+def page_token(settings: Settings, user: str, now: datetime, session: str = "", roles: Collection[str] = ()) -> str:
     """The content of the inbox's cookie; `session` of the one it follows."""
-    return _issue(settings, user, Audience.PAGE, now, SESSION_LIFE, sid=session or secrets.token_hex(16))
+    return _issue(settings, user, Audience.PAGE, now, SESSION_LIFE, roles, sid=session or secrets.token_hex(16))
 
 
 def form_token(secret: str, session: str) -> str:
     """Proves that a form came from a page of this session: another site cannot know it (CSRF)."""
     return hmac.new(secret.encode(), f"form\n{session}".encode(), hashlib.sha256).hexdigest()
+
+
+def form_secret(settings: Settings) -> str:
+    """What signs the forms of pages. SettingsError in production where GIGZ_PAGES_SECRET is not set."""
+    if settings.environment == "development":
+        return development_secret(settings)
+    secret = settings.pages_secret.get_secret_value()
+    if len(secret.encode()) < LEAST_SECRET:
+        raise SettingsError(
+            f"{PREFIX}PAGES_SECRET has fewer than {LEAST_SECRET} bytes. Remedy: take a longer one, in every process."
+        )
+    return secret
 
 
 def development_secret(settings: Settings) -> str:
@@ -123,20 +141,30 @@ def _kept_secret(path: Path) -> str:
     return path.read_text(encoding="ascii").strip()
 
 
-def _issue(settings: Settings, user: str, audience: Audience, now: datetime, life: timedelta, **more: str) -> str:
+def _issue(
+    settings: Settings,
+    user: str,
+    audience: Audience,
+    now: datetime,
+    life: timedelta,
+    roles: Collection[str],
+    **more: str,
+) -> str:
     secret = development_secret(settings)
     try:
         _USER.validate_python(user)
     except ValidationError as error:
         raise ValueError(f"user {user!r}: 1 to 128 characters, no slash, no space in front") from error
     issued = int(now.timestamp())
-    claims = {
+    claims: dict[str, Any] = {
         "sub": DEVELOPMENT + user,
         "iss": ISSUER,
         "aud": audience.value,
         "iat": issued,
         "exp": issued + int(life.total_seconds()),
     }
+    if roles:
+        claims["roles"] = sorted(roles)
     return jwt.encode(claims | more, secret, algorithm="HS256")
 
 
@@ -207,7 +235,8 @@ def _current(claims: dict[str, Any], now: datetime) -> Claims:
     seconds = now.timestamp()
     try:
         expires, not_before = float(claims["exp"]), float(claims.get("nbf", 0))
-        told = Claims(claims["sub"], datetime.fromtimestamp(expires, tz=now.tzinfo), str(claims.get("sid", "")))
+        until = datetime.fromtimestamp(expires, tz=now.tzinfo)
+        told = Claims(claims["sub"], until, str(claims.get("sid", "")), _roles(claims.get("roles")))
     except (TypeError, ValueError, OverflowError, OSError) as error:
         raise UnauthorizedError("The token is not valid.") from error
     if seconds >= expires + LEEWAY_S:
@@ -215,3 +244,8 @@ def _current(claims: dict[str, Any], now: datetime) -> Claims:
     if seconds < not_before - LEEWAY_S or not told.subject or "\x00" in told.subject:
         raise UnauthorizedError("The token is not valid.")
     return told
+
+
+def _roles(told: Any) -> frozenset[str]:
+    """What is no list of names gives no role."""
+    return frozenset(role for role in told if isinstance(role, str)) if isinstance(told, list) else frozenset()

@@ -12,6 +12,10 @@ from deploy.settings import Settings, environment_for
 
 API = "api-1"
 WORKERS = tuple(f"{stage}-1" for stage in (*STREAMS, "relay", *SINKS) if stage not in WORKER_OF)
+SCHEDULER = "scheduler-1"
+"""Starts spiders; no stage of the flow, so not one of those."""
+RUNS = "runs"
+"""Mark of the processes that a scheduler started: they outlive it."""
 _ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -57,6 +61,8 @@ def stop(settings: Settings, names: Sequence[str]) -> list[str]:
         time.sleep(0.05)
     for process in running:
         processes.stop(process.name, timeout_s=1)
+    if SCHEDULER in names:
+        processes.sweep(RUNS)  # it stops its runs itself, unless it was killed
     return [process.name for process in running]
 
 
