@@ -8,7 +8,7 @@ ARGS ?=
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-unit bench bench-matcher lint format lock up down status contract clean
+.PHONY: help install demo test test-unit test-faults bench bench-spiders bench-matcher lint format lock up down status contract clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -33,8 +33,14 @@ test: install ## the whole suite; starts and stops engines of its own
 test-unit: install ## the tests that need no engine, no socket and no data of other people
 	@$(BIN)/python -m pytest -q -n 2 -m "not stack and not network and not data" $(ARGS)
 
+test-faults: install ## the long tests with engines that are stopped and killed (some minutes)
+	@$(BIN)/python -m pytest tests/faults -m "faults or stack" $(ARGS)
+
 bench: install ## messages a second of each stage, on engines of its own (some minutes)
 	@PYTHONPATH=. $(BIN)/python tests/bench/stages.py $(ARGS)
+
+bench-spiders: install ## a crawl with delivery beside the same crawl with its items thrown away, and its memory (some minutes)
+	@PYTHONPATH=. $(BIN)/python tests/bench/spiders.py $(ARGS)
 
 bench-matcher: install ## what scoring costs beside rapidfuzz, and how throughput holds from 10,000 to 1,000,000 concerts (needs 5 GB)
 	@PYTHONPATH=. $(BIN)/python tests/bench/matcher.py $(or $(ARGS),tests/matchers/facts/listings.jsonl)

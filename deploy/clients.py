@@ -92,6 +92,9 @@ async def kafka_consumer(
     except (KafkaError, TimeoutError, OSError) as error:
         await consumer.stop()
         raise unusable("kafka", settings, str(error) or "does not answer") from error
+    except BaseException:  # cancelled half-way: its connections would stay open
+        await consumer.stop()
+        raise
     try:
         yield consumer
     finally:

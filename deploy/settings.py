@@ -132,6 +132,10 @@ class Settings(BaseSettings):
         default=SecretStr(""),
         description="HS256 secret of development tokens. Empty: made once, kept in the home folder.",
     )
+    pages_secret: SecretStr = Field(
+        default=SecretStr(""),
+        description="Production: signs the forms of /ops, 32 bytes or more. Empty: /ops is not there.",
+    )
     jwt_jwks_url: str = Field(default="", description="Production: where the public keys of RS256/EdDSA tokens are.")
     access_token_minutes: int = Field(default=15, ge=1, description="Life of an access token.")
     cors_origins: str = Field(default="", description="Origins that may call from a browser, comma separated.")
@@ -164,9 +168,20 @@ class Settings(BaseSettings):
         gt=0,
         description="How long the end of a crawl waits for Kafka; then the spool stays for the next.",
     )
+    page_timeout_s: float = Field(
+        default=60.0, gt=0, description="Longest time from connecting to a page's last byte, however slowly it drips."
+    )
+    page_mb: float = Field(default=64.0, gt=0, description="Largest page, packed and unpacked.")
+    page_retries: int = Field(default=4, ge=0, description="How often a page that could not be had is asked for again.")
+    pages_most: int = Field(
+        default=50_000, ge=1, description="Pages of one crawl; more has no source, but an endless calendar."
+    )
     page_cache_mb: int = Field(default=512, ge=0, description="Pages kept to ask whether they changed; 0: none.")
     run_timeout_s: int = Field(default=6 * 3_600, ge=1, description="Longest run of a schedule that says nothing else.")
     run_memory_mb: int = Field(default=2_048, ge=256, description="What the process of a run may take.")
+    run_stop_grace_s: float = Field(
+        default=30.0, gt=0, description="For a run that was told to stop to deliver what is on its way; then SIGKILL."
+    )
     heartbeat_s: float = Field(default=2.0, gt=0, description="How often a run tells that it lives, and its counts.")
     lost_after_s: float = Field(default=60.0, gt=0, description="Silence after which a run counts as lost.")
     schedule_poll_s: float = Field(default=1.0, gt=0, description="How often the scheduler looks what is due.")

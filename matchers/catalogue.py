@@ -63,7 +63,7 @@ class Words:
 
     def codes(self, asked: Sequence[Sequence[str]]) -> Codes:
         """The words of what was typed as a table of codes: -2 where there is no more, or no name has the word."""
-        rows = [self.vocabulary.known(list(dict.fromkeys(words))[:MOST_TYPED]) for words in asked]
+        rows = [self.vocabulary.known(dict.fromkeys(words))[:MOST_TYPED] for words in asked]
         table = np.full((len(rows), max(1, max(map(len, rows)))), -2, dtype=np.int32)
         for number, row in enumerate(rows):
             table[number, : len(row)] = row
@@ -79,7 +79,7 @@ class Words:
 
 
 MOST_TYPED = 24
-"""Words of what was typed that are looked for."""
+"""Words of what was typed that are looked for, of those that any name has."""
 
 
 def _words(rows: Sequence[Collection[str]]) -> Words:

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import date
 from itertools import islice
 from uuid import UUID
 
@@ -14,15 +13,13 @@ from matchers.catalogue import Catalogue, Rows
 from matchers.decided import signature, standing, when_decided
 from matchers.evidence import Asked, Compared, compare
 from matchers.score import MOST_BITS, Column, band, probabilities
-from matchers.text import FOLD_VERSION, fold
-from matchers.understand import understand
+from matchers.text import FOLD_VERSION
 from matchers.weights import Tables, default_tables
 from schemas import ids
 from schemas.concert import Concert
 from schemas.decision import Action, Decision
 from schemas.history import Entry
 from schemas.suggestion import Band, Evidence, Nothing, Suggestion, Suggestions
-from schemas.wanted import Wanted
 
 MOST = 3
 """Suggestions of an entry."""
@@ -280,24 +277,3 @@ class _Verdicts:
             and decision.action in (Action.DISMISSED, Action.OTHER_NIGHT)
             and decision.signature in ("", signature(compared.signature(pair)))
         )
-
-
-def wanted(entry: Entry, found: Suggestions) -> Wanted | None:
-    """What to fetch for an entry that found nothing: artist and year, and nothing about the user, not even the day."""
-    told = understand(entry)
-    if (
-        found.suggestions
-        or found.reason not in (Nothing.NO_CANDIDATE, Nothing.TOO_WEAK, Nothing.TOO_MANY)
-        or told.artist is None
-    ):
-        return None
-    years = {year for when in told.whens for year in (when.start.year, when.end.year)}
-    if len(years) != 1 or not 1900 <= (year := min(years)) <= 2200:
-        return None
-    return Wanted(
-        artist_key=fold(told.artist)[:2_000],
-        artist=told.artist,
-        year=year,
-        since=date(year, 1, 1),
-        until=date(year, 12, 31),
-    )

@@ -6,10 +6,12 @@ Model   Fellegi & Sunter 1969, doi:10.1080/01621459.1969.10501049; frequencies o
 """
 
 from collections.abc import Mapping
+from copy import copy
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from importlib.resources import files
 from math import log2
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +20,7 @@ from pydantic import ValidationError
 from matchers.places import venue_key
 from matchers.text import fold
 from schemas.message import MessageError, message_error
-from schemas.weights import AliasVenue, Method, Weights
+from schemas.weights import AliasVenue, Method, Names, Weights
 
 NIGHTS = 10_000
 """u of one night is its inverse: 27 years of evenings."""
@@ -91,10 +93,17 @@ class Tables:
             field: np.array([log2(weights.levels[field][name].m / weights.levels[field][name].u) for name in names])
             for field, names in FIELDS.items()
         }
+        self._beside = Names()
+
+    def knowing(self, names: Names) -> Self:
+        """The same weights, which know these names too: reference data, no part of the version."""
+        tables = copy(self)
+        tables._beside = names
+        return tables
 
     def others(self, user: str, artist: str | None, venue: str | None) -> Others:
         """Other names of what this user typed: everybody's, and the user's own."""
-        books = [self.weights.names]
+        books = [self.weights.names, self._beside]
         if user in self.weights.users:
             books.append(self.weights.users[user])
         artists = [name for book in books for name in book.artists.get(fold(artist or ""), ())]

@@ -1,9 +1,22 @@
 """What a spider read, before anyone interpreted it."""
 
+import base64
+import binascii
+import gzip
+import zlib
 from enum import StrEnum
 from typing import Any, ClassVar
 
-from schemas.message import AwareDatetime, Field, Message, Text, version_of
+from schemas.message import AwareDatetime, Field, Message, MessageError, Text, version_of
+
+PACKED_ABOVE = 262_144
+"""Characters of a payload from which it travels packed. Producers compress whole batches (lz4), and fields and payload
+say much the same: up to 32 kB a plain payload takes less room on the topic than a packed one (docs/spiders/delivery.md
+has the measurement). What packing is for is the limit of 4 MiB a message, which counts before lz4."""
+LARGEST_PAYLOAD = 64 * 1_048_576
+"""Bytes that a packed payload may become again: as much as a spider reads of one page."""
+_GZIP = 31
+"""zlib's window bits for gzip's frame."""
 
 
 class RawKind(StrEnum):
@@ -11,6 +24,13 @@ class RawKind(StrEnum):
 
     SEEN = "seen"
     VANISHED = "vanished"
+
+
+class PayloadEncoding(StrEnum):
+    """How a payload is written where it is not the text itself."""
+
+    GZIP_BASE64 = "gzip+base64"
+    """UTF-8, gzip (RFC 1952), Base64 (RFC 4648, section 4)."""
 
 
 class RawMessage(Message):
@@ -24,9 +44,14 @@ class RawMessage(Message):
     kind: RawKind = Field(default=RawKind.SEEN, description="`vanished`: a complete crawl no longer finds it.")
     fields: dict[str, Any] = Field(description="What the spider understood, under the names of a listing row.")
     content_hash: str = Field(pattern="^[0-9a-f]{64}$", description="SHA-256 of the canonical kind and fields.")
-    payload: str | None = Field(default=None, description="The source's own words, untouched.")
+    payload: str | None = Field(
+        default=None, description="The source's own words, untouched; in `payload_encoding` where there is one."
+    )
     payload_type: str | None = Field(default=None, max_length=200, description="Media type of the payload.")
     payload_hash: str | None = Field(default=None, description="SHA-256 of the payload: lineage after it expired.")
+    payload_encoding: PayloadEncoding | None = Field(
+        default=None, description="How the payload is written: UTF-8, gzip, Base64. Absent: as it is."
+    )
 
     @property
     def key(self) -> str:
@@ -37,6 +62,13 @@ class RawMessage(Message):
     def version(self) -> int:
         """Newer replaces older; the same content at the same time is the same version."""
         return version_of(self.seen_at, self.content_hash)
+
+    @property
+    def payload_text(self) -> str | None:
+        """The source's own words, however they are written here. MessageError when they cannot be had back."""
+        if self.payload is None or self.payload_encoding is None:
+            return self.payload
+        return unpacked(self.payload)
 
 
 class RawSetlist(RawMessage):
@@ -63,4 +95,39 @@ class RawArtist(RawMessage):
     topic: ClassVar[str] = "gigz.raw-artist.v1"
 
 
-__all__ = ["RawArtist", "RawEvent", "RawKind", "RawMessage", "RawSetlist", "RawVenue", "Text"]
+def packed(payload: str) -> tuple[str, PayloadEncoding | None]:
+    """How a payload travels: a large one packed, where that makes it smaller."""
+    if len(payload) <= PACKED_ABOVE:
+        return payload, None
+    shorter = base64.b64encode(gzip.compress(payload.encode(), 6, mtime=0)).decode()
+    return (shorter, PayloadEncoding.GZIP_BASE64) if len(shorter) < len(payload) else (payload, None)
+
+
+def unpacked(payload: str) -> str:
+    """The text again. MessageError when it is none, or more than LARGEST_PAYLOAD."""
+    try:
+        inflating = zlib.decompressobj(_GZIP)
+        body = inflating.decompress(base64.b64decode(payload, validate=True), LARGEST_PAYLOAD)
+        if inflating.unconsumed_tail:
+            raise MessageError("bad_value", f"payload: more than {LARGEST_PAYLOAD} bytes unpacked")
+        if not inflating.eof:
+            raise MessageError("bad_value", "payload: ends before its gzip frame does")
+        return body.decode()
+    except (binascii.Error, zlib.error, UnicodeDecodeError) as error:
+        raise MessageError("bad_value", f"payload: not {PayloadEncoding.GZIP_BASE64}: {error}") from error
+
+
+__all__ = [
+    "LARGEST_PAYLOAD",
+    "PACKED_ABOVE",
+    "PayloadEncoding",
+    "RawArtist",
+    "RawEvent",
+    "RawKind",
+    "RawMessage",
+    "RawSetlist",
+    "RawVenue",
+    "Text",
+    "packed",
+    "unpacked",
+]

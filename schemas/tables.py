@@ -80,6 +80,7 @@ class WatchedBy(StrEnum):
     RUN = "run"
     SCHEDULE = "schedule"
     WANTED = "wanted"
+    REJECTION = "rejection"
 
 
 # Without a pending list: every look-up would read all of it, key by key, and a stage looks up thousands a batch.
@@ -226,6 +227,50 @@ class SuggestionsRow(Base):
     body: Mapped[dict[str, Any]]
 
 
+class NameRow(Base):
+    """The last version of each artist and venue, with all the names that entries find it by."""
+
+    __tablename__ = "names"
+    __table_args__ = (Index("ix_names_keys", "keys", **_GIN), {"schema": STATE})
+
+    reference_id: Mapped[UUID] = mapped_column(primary_key=True, comment="Id of the artist or the venue.")
+    topic: Mapped[str]
+    version: Mapped[int] = mapped_column(BigInteger)
+    keys: Mapped[list[str]] = mapped_column(comment="Of its names; none once its source shows it no more.")
+    ever: Mapped[list[str]] = mapped_column(comment="Keys of all names it ever bore: whom a change concerns.")
+    body: Mapped[dict[str, Any] | None] = mapped_column(comment="Null: ended.")
+
+
+class WantRow(Base):
+    """What an entry asks for that no known concert answers: a row a year."""
+
+    __tablename__ = "wants"
+    __table_args__ = (Index("ix_wants_artist", "artist_key", "year"), {"schema": STATE})
+
+    user_id: Mapped[str] = mapped_column(primary_key=True)
+    entry_id: Mapped[str] = mapped_column(primary_key=True)
+    year: Mapped[int] = mapped_column(Integer, primary_key=True)
+    artist_key: Mapped[str]
+    artist: Mapped[str] = mapped_column(comment="As the entry writes it.")
+
+
+class WantedRow(Base):
+    """What is asked for by how many, as last published. A row that nobody asks for keeps its rev."""
+
+    __tablename__ = "wanted"
+    __table_args__ = (
+        CheckConstraint("asked >= 0", name="asked"),
+        CheckConstraint("rev >= 0", name="rev"),
+        {"schema": STATE},
+    )
+
+    artist_key: Mapped[str] = mapped_column(primary_key=True)
+    year: Mapped[int] = mapped_column(Integer, primary_key=True)
+    rev: Mapped[int] = mapped_column(BigInteger)
+    asked: Mapped[int] = mapped_column(Integer, comment="Entries.")
+    artist: Mapped[str] = mapped_column(comment="As most of them write it.")
+
+
 # -- owned by the API -------------------------------------------------------------------------------------------------
 
 
@@ -299,7 +344,8 @@ class RunRow(Base):
         CheckConstraint("state <> 'finished' OR scraped = delivered + unchanged + rejected", name="nothing_lost"),
         CheckConstraint("started_at IS NOT NULL OR state IN ('queued', 'stopped', 'lost')", name="started"),
         Index("ix_runs_spider", "spider", "started_at"),
-        Index("ix_runs_lane", "lane", unique=True, postgresql_where=text("finished_at IS NULL")),
+        Index("ix_runs_lane", "lane", unique=True, postgresql_where=text("state IN ('running', 'stopping')")),
+        Index("ix_runs_queued_at", "queued_at"),
         {"schema": STATE},
     )
 
@@ -310,7 +356,7 @@ class RunRow(Base):
     trigger: Mapped[Trigger] = mapped_column(_enum(Trigger, "run_trigger"), server_default="operator")
     schedule: Mapped[str | None] = mapped_column(comment="Name of the schedule that asked for it.")
     lane: Mapped[str | None] = mapped_column(
-        comment="The spider, of runs that the scheduler starts: two of them never overlap. Null: by hand."
+        comment="The spider, of runs that the scheduler starts: two of them never run at once. Null: by hand."
     )
     arguments: Mapped[dict[str, Any]] = mapped_column(server_default="{}", comment="Its errand.")
     scope: Mapped[str] = mapped_column(server_default="", comment="What it covers: see spiders.errand.")
@@ -460,6 +506,51 @@ class AlertRow(Base):
     tries: Mapped[int] = mapped_column(Integer, server_default="0")
     next_try_at: Mapped[datetime]
     last_error: Mapped[str | None]
+
+
+class WantedListRow(Base):
+    """An artist and a year that users ask for, or an operator: what spiders that can search are sent for."""
+
+    __tablename__ = "wanted_list"
+    __table_args__ = (
+        CheckConstraint("asked >= 0", name="asked"),
+        Index(
+            "ix_wanted_list_next",
+            text("boost DESC"),
+            text("asked DESC"),
+            "since",
+            "artist_key",
+            "year",
+            postgresql_where=text("NOT hidden AND (asked > 0 OR added)"),
+        ),
+        {"schema": STATE},
+    )
+
+    artist_key: Mapped[str] = mapped_column(primary_key=True)
+    year: Mapped[int] = mapped_column(Integer, primary_key=True)
+    artist: Mapped[str]
+    asked: Mapped[int] = mapped_column(Integer, server_default="0", comment="Entries; 0: no user asks any more.")
+    rev: Mapped[int] = mapped_column(BigInteger, server_default="0", comment="Of the message: an older one loses.")
+    since: Mapped[datetime] = mapped_column(comment="Asked for without a break since then.")
+    added: Mapped[bool] = mapped_column(Boolean, server_default="false", comment="By an operator.")
+    boost: Mapped[int] = mapped_column(Integer, server_default="0", comment="An operator's: goes before the count.")
+    hidden: Mapped[bool] = mapped_column(Boolean, server_default="false", comment="By an operator: never searched for.")
+
+
+class WantedTryRow(Base):
+    """How often a spider searched for a row of the list, and when it may again."""
+
+    __tablename__ = "wanted_tries"
+    __table_args__ = (CheckConstraint("tries >= 0", name="tries"), {"schema": STATE})
+
+    artist_key: Mapped[str] = mapped_column(primary_key=True)
+    year: Mapped[int] = mapped_column(Integer, primary_key=True)
+    spider: Mapped[str] = mapped_column(primary_key=True)
+    tries: Mapped[int] = mapped_column(Integer)
+    found: Mapped[int] = mapped_column(Integer, comment="Items, by the last try.")
+    last_tried_at: Mapped[datetime]
+    next_at: Mapped[datetime] = mapped_column(comment="Not again before.")
+    last_run: Mapped[UUID]
 
 
 # -- catalogue: written by the Postgres sink ---------------------------------------------------------------------------

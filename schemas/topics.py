@@ -64,8 +64,8 @@ TOPICS: tuple[Topic, ...] = (
     Topic(RawVenue, "source:source_id", ("spiders", "feed"), ("normalise",), days=90, max_bytes=LARGE),
     Topic(RawArtist, "source:source_id", ("spiders", "feed"), ("normalise",), days=90, max_bytes=LARGE),
     Topic(Listing, "source:source_id", ("normalise",), ("resolve", "sink-clickhouse")),
-    Topic(Venue, "venue id", ("normalise",), ("resolve", "sink-postgres", "sink-meilisearch")),
-    Topic(Artist, "artist id", ("normalise",), ("sink-postgres", "sink-meilisearch")),
+    Topic(Venue, "venue id", ("normalise",), ("resolve", "rematch", "sink-postgres", "sink-meilisearch")),
+    Topic(Artist, "artist id", ("normalise",), ("rematch", "sink-postgres", "sink-meilisearch")),
     Topic(
         Concert,
         "concert id",

@@ -6,4 +6,6 @@ polite      how every spider behaves on other people's servers
 delivery    items to Kafka: an item counts when it was acknowledged
 runs        what Postgres keeps of a run
 crawl       one run of one spider, in a process of its own
+trying      what Gigz would make of an address, without publishing
+scaffold    a new source: its file, a saved answer, a test
 """

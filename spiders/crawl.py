@@ -32,10 +32,10 @@ from deploy import logs
 from deploy.clients import check_postgres, postgres_engine
 from deploy.settings import PREFIX, Settings, SettingsError, current
 from schemas.tables import RunState, Trigger
-from spiders import alerts, monitors, runs, watermarks
+from spiders import alerts, monitors, runlog, runs, wanted, watermarks
 from spiders.delivery import STAGE, Counts, Delivery, Lost, NotDelivered, delivering, pipeline
 from spiders.errand import Errand, errand_of
-from spiders.figures import Tally
+from spiders.figures import Reach, Tally
 from spiders.formats.base import Clock, SourceSpider, utc_now
 from spiders.polite import polite
 from spiders.runs import Run, RunReport
@@ -66,7 +66,10 @@ def run_crawl(
     spider = chosen(spider_name)
     key = api_key(settings, spider)
     spider(errand=errand)  # says here, before anything is opened, if it cannot do what is asked
-    return in_reactor(lambda: _recorded(settings, spider, errand, key, progress, run_id or uuid4(), trigger, clock))
+    run_id = run_id or uuid4()
+    runlog.keep_log(settings, run_id)
+    logs.configure(settings.log_level, settings.log_format, STAGE)
+    return in_reactor(lambda: _recorded(settings, spider, errand, key, progress, run_id, trigger, clock))
 
 
 def chosen(spider_name: str) -> type[SourceSpider]:
@@ -111,12 +114,12 @@ async def _recorded(
         if spider.incremental and not errand.full and not errand.bounded:
             errand = replace(errand, watermark=await watermarks.read(engine, scope))
         async with (
-            delivering(settings, engine, run_id, scope, f"gigz-spiders-{spider.name}", clock, full=errand.full) as to,
+            delivering(settings, engine, run_id, scope, spider, clock, full=errand.full) as to,
             polite(settings, engine, str(run_id), spider, fresh=errand.full) as scrapy_settings,
         ):
             await runs.begin(engine, run)
             crash: Exception | None = None
-            brake, tally, started = Brake(), Tally(), time.monotonic()
+            brake, tally, started, reach = Brake(), Tally(), time.monotonic(), Reach.PART
             crawling = Crawling()
 
             def snapshot() -> Mapping[str, Any]:
@@ -138,19 +141,24 @@ async def _recorded(
                         crawling=crawling,
                     )
                     lost = crawling.lost = await to.lost() if outcome.complete else Lost()
-                    figures = tally.figures(to.counts, crawling.stats, time.monotonic() - started, lost)
-                    verdict = monitors.judge(figures, await runs.good_figures(engine, spider.name, scope))
+                    reach = reach_of(errand, outcome)
+                    tally.faulty(outcome.faults)
+                    figures = tally.figures(to.counts, crawling.stats, time.monotonic() - started, lost, reach)
+                    verdict = monitors.judge(figures, await runs.good_figures(engine, spider.name, scope, reach))
                     if outcome.good and not verdict.withholds:
                         if outcome.complete:
                             await to.vanish()
-                        if outcome.newest:
+                        # Of a crawl that was cut or of some nights only, what lies between was not read.
+                        if outcome.newest and not (outcome.cut or errand.since or errand.until):
                             await watermarks.move(engine, scope, spider.name, outcome.newest, run_id)
                 except NotDelivered as error:
                     outcome, verdict = replace(crawling.outcome, faults=(str(error),)), monitors.Verdict()
                 except Exception as error:  # a fault of our own: it is recorded, then it crashes
                     crash, verdict = error, monitors.Verdict()
                     outcome = replace(crawling.outcome, faults=(f"{type(error).__name__}: {error}",))
-            figures = tally.figures(to.counts, crawling.stats, time.monotonic() - started, crawling.lost or Lost())
+            tally.faulty(outcome.faults)
+            lost = crawling.lost or Lost()
+            figures = tally.figures(to.counts, crawling.stats, time.monotonic() - started, lost, reach)
             report = RunReport(
                 run_id=run_id,
                 spider=spider.name,
@@ -161,12 +169,16 @@ async def _recorded(
                 finished_at=clock(),
                 pages=outcome.pages,
                 counts=to.counts,
-                figures=figures.as_json(),
+                figures=figures.as_json() | {"judged": verdict.as_json()},
                 findings=tuple(finding.as_json() for finding in verdict.findings),
                 suspect=verdict.suspect,
                 why="; ".join(outcome.told)[:4_000] or None,
+                log_tail=runlog.tail(settings, run_id),
             )
-            await runs.end(engine, report)
+            report = await runs.end(engine, report)
+            if trigger is Trigger.WANTED:
+                keys = await wanted.keys_of(engine, errand)
+                await wanted.tried(engine, keys, run_id, report.counts.scraped, clock)
             await alerts.about(engine, settings, report, clock)
             if crash is not None:
                 raise crash
@@ -212,6 +224,14 @@ class Outcome:
     def told(self) -> tuple[str, ...]:
         """Everything that a person should know."""
         return tuple(part for part in (*self.faults, self.stopped, self.cut) if part)
+
+
+def reach_of(errand: Errand, outcome: Outcome) -> Reach:
+    """How much of its scope a crawl read."""
+    if outcome.complete:
+        return Reach.WHOLE
+    news = outcome.good and not outcome.cut and errand.watermark and not errand.since and not errand.until
+    return Reach.NEWS if news else Reach.PART
 
 
 class Brake:
@@ -277,7 +297,8 @@ async def crawl(
         undelivered[:] = [str(error)]  # the last one knows how many
 
     settings = scrapy_settings.copy()
-    settings.setdict({"ITEM_PIPELINES": {pipeline(delivery, not_delivered, tally or Tally()): 500}})
+    tally = tally or Tally()
+    settings.setdict({"ITEM_PIPELINES": {pipeline(delivery, not_delivered, tally): 500}})
     runner = AsyncCrawlerRunner(settings)
     crawler = crawling.crawler = runner.create_crawler(spider)
     ended: list[str] = []
@@ -290,6 +311,7 @@ async def crawl(
 
     crawler.signals.connect(closed, signals.spider_closed)
     crawler.signals.connect(broke, signals.spider_error)
+    crawler.signals.connect(tally.answered, signals.response_downloaded)
     async with _told(progress, delivery, crawling), _braked(crawler, brake):
         await runner.crawl(crawler, errand=errand, api_key=key, clock=clock)
         try:
@@ -311,7 +333,12 @@ async def crawl(
         told = f"{counts.delivered} delivered, {counts.unchanged} unchanged and {counts.rejected} rejected"
         faults.append(f"{counts.scraped} scraped, but {told}")
     crawling.outcome = Outcome(
-        crawled.pages, tuple(dict.fromkeys(faults)), brake.why, crawled.cut, errand.bounded, crawled.newest
+        crawled.pages,
+        tuple(dict.fromkeys(faults)),
+        brake.why,
+        crawled.cut or crawled.unread,
+        errand.bounded,
+        crawled.newest,
     )
     return crawling.outcome
 
@@ -414,7 +441,7 @@ def main(argv: list[str] | None = None) -> int:
         )
     except SettingsError as error:
         sys.stderr.write(f"{error}\n")
-        return 1
+        return runs.WAITS if isinstance(error, runs.LaneTaken) else 1
     (log.info if report.ok else log.error)("crawled", **report.as_json())
     line(report.as_json())
     return 0 if report.ok else 1

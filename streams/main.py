@@ -26,9 +26,11 @@ from schemas.concert import Concert
 from schemas.decision import Decision
 from schemas.history import BackfilledEntry, Entry, Rematch
 from schemas.message import MessageError
+from schemas.reference import Artist, Venue
 from schemas.topics import read_by, written_by
 from streams import match, normalise, rematch, resolve
 from streams.app import data_folder, make_app
+from streams.reference import NameStore
 from streams.relay import Relay, outbox_rows
 from streams.retry import GaveUp, engine_at_fault
 from streams.stage import Frame, TooManyRejections, utc_now
@@ -125,6 +127,11 @@ def _read_topics(frame: Frame, app: Any, stage: Stage, engine: AsyncEngine) -> N
         frame.read(app, Decision.topic, match.again_handler(Decision, store, frame.clock))
         frame.read(app, Rematch.topic, match.again_handler(Rematch, store, frame.clock))
         frame.read(app, Concert.topic, rematch.handler(store, frame.clock))
+        names = NameStore(engine)
+        for reference in (Artist, Venue):
+            # Catalogues of them come by the hundred thousand, and can wait: what they change is matched again.
+            handle = rematch.names_handler(reference, names, store, frame.clock)
+            frame.read(app, reference.topic, handle, backfill=True)
         backfill = match.entries_handler(BackfilledEntry, store, frame.clock)
         frame.read(app, BackfilledEntry.topic, backfill, backfill=True)
 

@@ -17,16 +17,20 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from matchers.candidates import entry_keys
 from matchers.catalogue import Catalogue, fewest_first
-from matchers.match import Question, match_rows, wanted
+from matchers.match import Question, match_rows
+from matchers.reference import entry_names
 from matchers.settle import settle, shared
+from matchers.wants import Want, wants
 from matchers.weights import MOST_CANDIDATES, Tables, default_tables
 from schemas.concert import Concert
 from schemas.decision import Decision
 from schemas.history import Entry
 from schemas.suggestion import Nothing, Suggestions
 from streams.record import Cause, follow
+from streams.reference import known_names
 from streams.sql import BY_INDEX, as_rows, body, put_in_outbox
 from streams.stage import Clock
+from streams.wanted import ask
 
 STAGE = "match"
 Key = tuple[str, str]
@@ -170,67 +174,81 @@ class MatchStore:
         A version older than what is stored changes nothing.
         """
         async with self._engine.begin() as connection:
-            if rows := _entry_rows(entries, self._tables):
+            tables = await self._knowing(connection, (*entries, *after))
+            if rows := _entry_rows(entries, tables):
                 await connection.execute(PUT_ENTRIES, {"rows": as_rows(rows)})
             if gone := _rows(deleted):
                 await connection.execute(DELETE_ENTRIES, {"rows": as_rows(gone)})
-            if rows := _entry_rows(after, self._tables):
+            if rows := _entry_rows(after, tables):
                 await connection.execute(PUT_ENTRIES, {"rows": as_rows(rows)})
 
     async def match(self, causes: Mapping[Key, Cause]) -> Matched:
         """Compute the sets of these entries anew; store and publish those that differ. Unknown entries are left."""
-        if not causes:
-            return Matched(0, 0)
-        async with self._engine.begin() as connection:
-            await connection.execute(BY_INDEX)
-            asked = {"rows": as_rows(_rows(causes))}
-            entries = list(await connection.execute(LOCK_ENTRIES, asked))
-            self._shown("locked")
-            decisions: dict[Key, list[Decision]] = defaultdict(list)
-            for row in await connection.execute(DECISIONS, asked):
-                decisions[row.user_id, row.entry_id].append(Decision.model_validate_json(row.body))
-            told = {i for made in decisions.values() for decision in made for i in decision.listing_ids}
-            read = {(r.user_id, r.entry_id): Entry.model_validate_json(r.body) for r in entries if r.body is not None}
-            keys = {at: entry_keys(entry, self._tables) for at, entry in read.items()}
-            # Other weights know other names, and another fold makes other keys.
-            stale = [
-                {"user_id": r.user_id, "entry_id": r.entry_id, "keys": sorted(keys[r.user_id, r.entry_id])}
-                for r in entries
-                if r.body is not None and keys[r.user_id, r.entry_id] != set(r.held)
-            ]
-            if stale:
-                await connection.execute(PUT_KEYS, {"rows": as_rows(stale)})
-            known = await _candidates(connection, set().union(*keys.values()), told)
-            stored = {
-                (row.user_id, row.entry_id): _Stored.of(row) for row in await connection.execute(SUGGESTIONS, asked)
-            }
-            questions = {at: known.question(entry, keys[at], decisions[at]) for at, entry in read.items()}
-            alone = dict(zip(questions, match_rows([*questions.values()], known.catalogue, self._tables), strict=True))
-            for row in entries:
-                at = (row.user_id, row.entry_id)
-                if row.body is None and at in stored:  # else nobody was ever shown anything
-                    alone[at] = Suggestions(user=at[0], entry_id=at[1], reason=Nothing.ENTRY_DELETED)
-            rivals = await _rivals(connection, alone, stored)
-            changed = _changed(alone, stored, rivals)
-            rows, out, asking = [], [], {}
-            for at, found in changed.items():
-                before = stored.get(at) or rivals.get(at)
-                cause = causes.get(at) or causes[min(key for key in causes if key[0] == at[0])]
-                raw = alone[at] if at in alone else rivals[at].alone
-                shown = before is not None and _same(before.body, found)
+        while causes:
+            async with self._engine.begin() as connection:
+                matched = await self._match(connection, causes)
+            if matched is not None:
+                return matched
+        return Matched(0, 0)
+
+    async def _match(self, connection: AsyncConnection, causes: Mapping[Key, Cause]) -> Matched | None:
+        """One transaction; None when it only brought the entries' keys up to date, and has to be begun anew."""
+        await connection.execute(BY_INDEX)
+        asked = {"rows": as_rows(_rows(causes))}
+        entries = list(await connection.execute(LOCK_ENTRIES, asked))
+        self._shown("locked")
+        read = {(r.user_id, r.entry_id): Entry.model_validate_json(r.body) for r in entries if r.body is not None}
+        tables = await self._knowing(connection, read.values())
+        keys = {at: entry_keys(entry, tables) for at, entry in read.items()}
+        # Names are learned and forgotten, other weights know others, another fold makes other keys.
+        stale = [
+            {"user_id": r.user_id, "entry_id": r.entry_id, "keys": sorted(now)}
+            for r in entries
+            if r.body is not None
+            and (now := keys[r.user_id, r.entry_id] | entry_names(read[r.user_id, r.entry_id])) != set(r.held)
+        ]
+        if stale:
+            # Committed before any concert is read: else one that comes meanwhile would neither be seen here, nor find
+            # the entry by its new keys.
+            await connection.execute(PUT_KEYS, {"rows": as_rows(stale)})
+            return None
+        decisions: dict[Key, list[Decision]] = defaultdict(list)
+        for row in await connection.execute(DECISIONS, asked):
+            decisions[row.user_id, row.entry_id].append(Decision.model_validate_json(row.body))
+        told = {i for made in decisions.values() for decision in made for i in decision.listing_ids}
+        known = await _candidates(connection, set().union(*keys.values()), told)
+        stored = {(row.user_id, row.entry_id): _Stored.of(row) for row in await connection.execute(SUGGESTIONS, asked)}
+        questions = {at: known.question(entry, keys[at], decisions[at]) for at, entry in read.items()}
+        alone = dict(zip(questions, match_rows([*questions.values()], known.catalogue, tables), strict=True))
+        asking: dict[Key, Sequence[Want]] = {}
+        for row in entries:
+            at = (row.user_id, row.entry_id)
+            asking[at] = wants(questions[at], alone[at], known.catalogue, tables) if at in read else ()
+            if row.body is None and at in stored:  # else nobody was ever shown anything
+                alone[at] = Suggestions(user=at[0], entry_id=at[1], reason=Nothing.ENTRY_DELETED)
+        rivals = await _rivals(connection, alone, stored)
+        changed = _changed(alone, stored, rivals)
+        rows, out = [], []
+        for at, found in changed.items():
+            before = stored.get(at) or rivals.get(at)
+            cause = causes.get(at) or causes[min(key for key in causes if key[0] == at[0])]
+            raw = alone[at] if at in alone else rivals[at].alone
+            if before is None or not _same(before.body, found):
                 rev = before.rev if before is not None else 0
-                if not shown:
-                    found = found.model_copy(update={"rev": rev + 1, "made_at": self._clock()})
-                    out.append(follow(found, cause, STAGE))
-                rows.append(_row(found, raw))
-                want = wanted(read[at], found) if at in read and not shown else None
-                if want is not None:
-                    asking[want.key] = follow(want, cause, STAGE)
-            if rows:
-                await connection.execute(PUT_SUGGESTIONS, {"rows": as_rows(rows)})
-            self._shown("written")
-            await put_in_outbox(connection, [*out, *asking.values()], self._shards)
+                found = found.model_copy(update={"rev": rev + 1, "made_at": self._clock()})
+                out.append(follow(found, cause, STAGE))
+            rows.append(_row(found, raw))
+        if rows:
+            await connection.execute(PUT_SUGGESTIONS, {"rows": as_rows(rows)})
+        wanted = await ask(connection, asking)
+        self._shown("written")
+        await put_in_outbox(connection, [*out, *wanted], self._shards)
         return Matched(len(entries), len(out))
+
+    async def _knowing(self, connection: AsyncConnection, entries: Iterable[Entry]) -> Tables:
+        """The weights, and what the artists and venues of these entries are called as far as is known now."""
+        names = await known_names(connection, frozenset().union(*(entry_names(entry) for entry in entries)))
+        return self._tables.knowing(names)
 
     async def entries_of(self, keys: Iterable[str], concerts: Iterable[UUID]) -> list[tuple[Key, set[str | UUID]]]:
         """Entries that share one of these keys, or whose user decided on one of these concerts; and which."""
@@ -364,7 +382,7 @@ def _entry_rows(entries: Iterable[Entry], tables: Tables) -> list[dict[str, obje
             "entry_id": entry.entry_id,
             "version": entry.version,
             "origin": entry.origin,
-            "keys": sorted(entry_keys(entry, tables)),
+            "keys": sorted(entry_keys(entry, tables) | entry_names(entry)),
             "body": body(entry),
         }
         for _, entry in sorted(newest.items())

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from matchers.match import match, wanted
+from matchers.match import match
 from matchers.resolve import resolve
 from matchers.text import FOLD_VERSION
 from matchers.weights import default_tables
@@ -293,30 +293,6 @@ def test_the_order_of_candidates_changes_nothing(typed: dict[str, Any], shuffled
     assert (found.reason is None) == bool(found.suggestions)
     assert sum(one.band is Band.SURE for one in found.suggestions) <= 1
     assert type(found).from_bytes(found.to_bytes()) == found
-
-
-def test_what_was_not_found_is_asked_for_by_artist_and_year_alone() -> None:
-    typed = entry(artist="Hallworth ", date="19 Mar 2011", city="Lisboa", note="with M.")
-    asked = wanted(typed, match(typed, []))
-    assert asked is not None
-    assert asked.model_dump(mode="json") == {
-        "artist_key": "hallworth",
-        "artist": "Hallworth",
-        "year": 2011,
-        "since": "2011-01-01",
-        "until": "2011-12-31",
-    }
-
-
-@pytest.mark.parametrize(
-    "typed", [{"artist": "Hallworth"}, {"date": "2011", "city": "Porto"}, {"artist": "X", "date": "2010-2011"}]
-)
-def test_without_artist_or_year_nothing_is_asked_for(typed: dict[str, Any]) -> None:
-    assert wanted(entry(**typed), match(entry(**typed), [])) is None
-
-
-def test_what_was_found_is_not_asked_for() -> None:
-    assert wanted(TYPED, match(TYPED, [concert(**LISBON)])) is None
 
 
 def test_who_said_no_to_the_best_still_sees_the_others() -> None:

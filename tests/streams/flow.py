@@ -11,9 +11,12 @@ from schemas.history import Entry, Rematch
 from schemas.listing import Listing
 from schemas.message import Message
 from schemas.outgoing import Origin, Outgoing, outgoing
+from schemas.reference import Artist, Venue
 from schemas.suggestion import Suggestions
 from streams import match, rematch, resolve
 from streams.record import Record
+from streams.reference import NameStore
+from streams.stage import Handle
 from streams.store_match import MatchStore
 from streams.store_resolve import ResolveStore
 from tests.streams.conftest import rows
@@ -29,12 +32,18 @@ class Flow:
         self.store = MatchStore(engine, 8, clock)
         self.published: list[Outgoing] = []
         self._offset = 0
-        self._handlers = {
-            Listing.topic: resolve.handler(Listing, self.concerts, clock),
-            Concert.topic: rematch.handler(self.store, clock),
-            Entry.topic: match.entries_handler(Entry, self.store, clock),
-            Decision.topic: match.again_handler(Decision, self.store, clock),
-            Rematch.topic: match.again_handler(Rematch, self.store, clock),
+        names = NameStore(engine)
+        self._handlers: dict[str, tuple[Handle, ...]] = {
+            Artist.topic: (rematch.names_handler(Artist, names, self.store, clock),),
+            Venue.topic: (
+                resolve.handler(Venue, self.concerts, clock),
+                rematch.names_handler(Venue, names, self.store, clock),
+            ),
+            Listing.topic: (resolve.handler(Listing, self.concerts, clock),),
+            Concert.topic: (rematch.handler(self.store, clock),),
+            Entry.topic: (match.entries_handler(Entry, self.store, clock),),
+            Decision.topic: (match.again_handler(Decision, self.store, clock),),
+            Rematch.topic: (match.again_handler(Rematch, self.store, clock),),
         }
 
     async def send(self, messages: Iterable[Message | Outgoing]) -> None:
@@ -42,9 +51,9 @@ class Flow:
         waiting = [m if isinstance(m, Outgoing) else outgoing(m, trace="t", stage="test") for m in messages]
         while waiting:
             following: list[Outgoing] = []
-            for topic, handle in self._handlers.items():
+            for topic, handles in self._handlers.items():
                 batch = [self._record(one) for one in waiting if one.topic == topic]
-                if batch:
+                for handle in handles if batch else ():
                     following += await handle(batch)
             following += await self._from_outbox()
             self.published += following

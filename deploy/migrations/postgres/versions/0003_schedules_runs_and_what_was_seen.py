@@ -11,7 +11,7 @@ depends_on = None
 
 ALERT_STATE = postgresql.ENUM("pending", "sent", "failed", name="alert_state", schema="state", create_type=False)
 OPERATOR_LOG_ABOUT = postgresql.ENUM(
-    "run", "schedule", "wanted", name="operator_log_about", schema="state", create_type=False
+    "run", "schedule", "wanted", "rejection", name="operator_log_about", schema="state", create_type=False
 )
 RUN_TRIGGER = postgresql.ENUM("operator", "schedule", "wanted", name="run_trigger", schema="state", create_type=False)
 ENUMS = (
@@ -211,7 +211,7 @@ def upgrade() -> None:
             "lane",
             sa.Text(),
             nullable=True,
-            comment="The spider, of runs that the scheduler starts: two of them never overlap. Null: by hand.",
+            comment="The spider, of runs that the scheduler starts: two of them never run at once. Null: by hand.",
         ),
         schema="state",
     )
@@ -304,14 +304,17 @@ def upgrade() -> None:
             ["lane"],
             unique=True,
             schema="state",
-            postgresql_where=sa.text("finished_at IS NULL"),
+            postgresql_where=sa.text("state IN ('running', 'stopping')"),
             postgresql_concurrently=True,
         )
+        op.execute("drop index concurrently if exists state.ix_runs_queued_at")
+        op.create_index("ix_runs_queued_at", "runs", ["queued_at"], schema="state", postgresql_concurrently=True)
 
 
 def downgrade() -> None:
     """And back: runs that never started are forgotten, states that were not known become `failed`."""
     op.drop_index("ix_runs_lane", table_name="runs", schema="state")
+    op.drop_index("ix_runs_queued_at", table_name="runs", schema="state")
     op.execute("delete from state.runs where started_at is null")
     op.execute("update state.runs set finished_at = coalesce(finished_at, now()) where state = 'stopping'")
     for name in CHECKS:

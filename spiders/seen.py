@@ -1,0 +1,279 @@
+"""What each source showed last of each item: `state.seen`.
+
+A row is written once Kafka acknowledged the item, and says so: what has the same content is not published again. A row
+that a later crawl wrote is never overwritten by an earlier one, whatever the order in which they get here.
+
+Errors
+    NotRemembered    PostgreSQL stayed away; the message names the setting and the remedy
+"""
+
+import asyncio
+import random
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from typing import Any, NamedTuple, TypeVar
+from uuid import UUID
+
+import orjson
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from deploy.clients import unusable
+from deploy.settings import Settings
+from schemas.raw import RawMessage
+
+T = TypeVar("T")
+FIRST_PAUSE_S = 0.2
+LONGEST_PAUSE_S = 5.0
+PAGE = 500
+"""Rows read at a time of those that are to vanish."""
+PASSING_CLASSES = ("08", "40", "53", "55", "57", "58")
+"""https://www.postgresql.org/docs/18/errcodes-appendix.html: connection, rolled back, resources, locked, operator,
+system. They pass by themselves."""
+
+
+class NotRemembered(Exception):
+    """PostgreSQL did not answer in time."""
+
+
+class Key(NamedTuple):
+    """What an item is known by."""
+
+    topic: str
+    source: str
+    source_id: str
+
+
+class Known(NamedTuple):
+    """What was published of it last."""
+
+    content_hash: str
+    seen_at: datetime | None
+    """The message's time: whatever comes after it must be later to count."""
+    vanished: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Sighting:
+    """A published item, as it is to be remembered."""
+
+    key: Key
+    content_hash: str
+    seen_at: datetime
+    at: datetime
+    """When the spider saw it, by its own clock."""
+    run_id: UUID
+    scope: str
+    vanished: bool
+    told: Mapping[str, Any] = field(repr=False)
+    """What its vanishing will be told with: url, spider, fields."""
+
+    @property
+    def known(self) -> Known:
+        """What is known once it is remembered."""
+        return Known(self.content_hash, self.seen_at, self.vanished)
+
+    @property
+    def night(self) -> date | None:
+        """The date of the fields, where it is one."""
+        written = self.told["fields"].get("date")
+        try:
+            return date.fromisoformat(written[:10]) if isinstance(written, str) else None
+        except ValueError:
+            return None
+
+    @property
+    def record(self) -> str:
+        """The column of that name. PostgreSQL's text holds no NUL."""
+        body = orjson.dumps({**self.told, "seen_at": self.seen_at.isoformat()}, option=orjson.OPT_NON_STR_KEYS)
+        return body.decode().replace("\\u0000", "")
+
+
+def sighting(message: RawMessage, *, at: datetime, run_id: UUID, scope: str) -> Sighting:
+    """Of a message that was published."""
+    return Sighting(
+        Key(message.topic, message.source, message.source_id),
+        message.content_hash,
+        message.seen_at,
+        at,
+        run_id,
+        scope,
+        message.kind == "vanished",
+        {"url": message.url, "spider": message.spider, "fields": message.fields},
+    )
+
+
+@dataclass(frozen=True)
+class Scope:
+    """What one crawl answers for."""
+
+    name: str
+    run_id: UUID
+    began: datetime
+    """What was seen since, another crawl saw meanwhile."""
+    ahead_of: date | None = None
+    """Of an agenda: a night up to this one left it by itself."""
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """For the queries."""
+        return {"scope": self.name, "run": self.run_id, "began": self.began, "ahead_of": self.ahead_of}
+
+
+class Gone(NamedTuple):
+    """A row of something that its scope shows no more."""
+
+    key: Key
+    content_hash: str
+    record: Mapping[str, Any]
+
+
+_COUNTED = """
+    scope = :scope and not vanished
+    and (cast(:ahead_of as date) is null or night is null or night > cast(:ahead_of as date))
+"""
+_MISSING = "run_id <> :run and last_seen_at <= :began"
+KNOWN = text("""
+    select topic, source, source_id, content_hash, record ->> 'seen_at' as seen_at, vanished
+    from state.seen
+    join unnest(cast(:topics as text[]), cast(:sources as text[]), cast(:ids as text[]))
+        as asked (topic, source, source_id)
+    using (topic, source, source_id)
+""")
+TOUCH = text("""
+    update state.seen set run_id = :run, scope = :scope, last_seen_at = :at, updated_at = now()
+    from unnest(cast(:topics as text[]), cast(:sources as text[]), cast(:ids as text[]))
+        as asked (topic, source, source_id)
+    where (seen.topic, seen.source, seen.source_id) = (asked.topic, asked.source, asked.source_id)
+    and seen.last_seen_at <= :at
+""")
+REMEMBER = text("""
+    insert into state.seen as old
+        (topic, source, source_id, content_hash, night, scope, run_id, last_seen_at, vanished, record)
+    select * from unnest(
+        cast(:topics as text[]), cast(:sources as text[]), cast(:ids as text[]), cast(:hashes as text[]),
+        cast(:nights as date[]), cast(:scopes as text[]), cast(:runs as uuid[]), cast(:ats as timestamptz[]),
+        cast(:vanished as boolean[]), cast(:records as jsonb[])
+    )
+    on conflict (topic, source, source_id) do update set
+        content_hash = excluded.content_hash, night = excluded.night, scope = excluded.scope, run_id = excluded.run_id,
+        last_seen_at = excluded.last_seen_at, vanished = excluded.vanished, record = excluded.record, updated_at = now()
+    where old.last_seen_at <= excluded.last_seen_at
+""")
+LOST = text(f"""
+    select count(*) as counted, count(*) filter (where {_MISSING}) as missing from state.seen where {_COUNTED}
+""")  # noqa: S608 - of our own constants
+GONE = text(f"""
+    select topic, source, source_id, content_hash, record from state.seen
+    where {_COUNTED} and {_MISSING} and (topic, source, source_id) > (:topic, :source, :source_id)
+    order by topic, source, source_id limit :most
+""")  # noqa: S608 - of our own constants
+
+
+class Memory:
+    """Of all crawls; each statement is a transaction of its own and tried again while PostgreSQL is away."""
+
+    def __init__(self, engine: AsyncEngine, settings: Settings) -> None:
+        self._engine = engine.execution_options(isolation_level="AUTOCOMMIT")
+        self._settings = settings
+
+    async def known(self, keys: Iterable[Key]) -> dict[Key, Known]:
+        """What was published last of each, where anything was. NotRemembered."""
+        asked = _columns(sorted(set(keys)))
+        if not asked["ids"]:
+            return {}
+        rows = await self._rows(KNOWN, asked)
+        return {
+            Key(row.topic, row.source, row.source_id): Known(
+                row.content_hash, datetime.fromisoformat(row.seen_at) if row.seen_at else None, row.vanished
+            )
+            for row in rows
+        }
+
+    async def touch(self, keys: Iterable[Key], run_id: UUID, scope: str, at: datetime) -> None:
+        """They are still there, unchanged. NotRemembered."""
+        asked = _columns(sorted(set(keys)))
+        if asked["ids"]:
+            await self._rows(TOUCH, {**asked, "run": run_id, "scope": scope, "at": at})
+
+    async def remember(self, sightings: Sequence[Sighting]) -> None:
+        """What Kafka acknowledged; of several of one item the last. NotRemembered."""
+        # In one order everywhere: two processes that write the same rows do not wait for each other in a circle.
+        last = sorted({one.key: one for one in sightings}.items())
+        if last:
+            seen = [one for _, one in last]
+            rows = {
+                **_columns([key for key, _ in last]),
+                "hashes": [one.content_hash for one in seen],
+                "nights": [one.night for one in seen],
+                "scopes": [one.scope for one in seen],
+                "runs": [one.run_id for one in seen],
+                "ats": [one.at for one in seen],
+                "vanished": [one.vanished for one in seen],
+                "records": [one.record for one in seen],
+            }
+            await self._rows(REMEMBER, rows)
+
+    async def lost(self, scope: Scope) -> tuple[int, int]:
+        """Ids that the scope has, and those of them that this crawl did not see. NotRemembered."""
+        (row,) = await self._rows(LOST, scope.parameters)
+        return row.counted, row.missing
+
+    async def gone(self, scope: Scope) -> AsyncIterator[list[Gone]]:
+        """Those, in pages. NotRemembered."""
+        after = Key("", "", "")
+        while True:
+            rows = await self._rows(GONE, {**scope.parameters, **after._asdict(), "most": PAGE})
+            page = [Gone(Key(row.topic, row.source, row.source_id), row.content_hash, row.record) for row in rows]
+            if page:
+                yield page
+                after = page[-1].key
+            if len(page) < PAGE:
+                return
+
+    async def _rows(self, statement: Any, parameters: Mapping[str, Any]) -> Sequence[Any]:
+        async def once() -> Sequence[Any]:
+            async with self._engine.connect() as connection:
+                result = await connection.execute(statement, parameters)
+                return result.all() if result.returns_rows else ()
+
+        return await persist(once, self._settings)
+
+
+async def persist(work: Callable[[], Awaitable[T]], settings: Settings) -> T:
+    """What `work` gives as soon as PostgreSQL lets it; NotRemembered after `retry_deadline_s`."""
+    deadline = time.monotonic() + settings.retry_deadline_s
+    pause = FIRST_PAUSE_S
+    while True:
+        try:
+            async with asyncio.timeout(deadline - time.monotonic()):
+                return await work()
+        except (DBAPIError, PoolTimeoutError, OSError, TimeoutError) as error:
+            if isinstance(error, DBAPIError) and not passes(error):
+                raise
+            if time.monotonic() + pause >= deadline:
+                why = str(getattr(error, "orig", None) or error) or "does not answer"
+                told = unusable("postgres", settings, why)
+                raise NotRemembered(f"{told} (tried for {settings.retry_deadline_s:g} s)") from error
+        await asyncio.sleep(pause * random.uniform(0.75, 1.25))
+        pause = min(LONGEST_PAUSE_S, pause * 2)
+
+
+def passes(error: DBAPIError) -> bool:
+    """Whether waiting may help: the server is away or busy, the statement is not at fault."""
+    state: str = getattr(error.orig, "sqlstate", None) or ""
+    if state:
+        return state.startswith(PASSING_CLASSES)
+    return error.connection_invalidated or isinstance(error, OperationalError | InterfaceError)
+
+
+def _columns(keys: Sequence[Key]) -> dict[str, Any]:
+    return {
+        "topics": [key.topic for key in keys],
+        "sources": [key.source for key in keys],
+        "ids": [key.source_id for key in keys],
+    }
