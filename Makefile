@@ -40,7 +40,7 @@ bench: install ## messages a second of each stage, on engines of its own (some m
 	@PYTHONPATH=. $(BIN)/python tests/bench/stages.py $(ARGS)
 
 bench-spiders: install ## a crawl with delivery beside the same crawl with its items thrown away, and its memory (some minutes)
-	@PYTHONPATH=. $(BIN)/python tests/bench/spiders.py $(ARGS)
+	@$(BIN)/python -m tests.bench.spiders $(ARGS)
 
 bench-matcher: install ## what scoring costs beside rapidfuzz, and how throughput holds from 10,000 to 1,000,000 concerts (needs 5 GB)
 	@PYTHONPATH=. $(BIN)/python tests/bench/matcher.py $(or $(ARGS),tests/matchers/facts/listings.jsonl)

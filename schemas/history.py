@@ -92,7 +92,7 @@ class Rematch(Message):
 
     user: User
     entry_id: str = Field(min_length=1, max_length=200)
-    cause: str = Field(max_length=200, description="What changed: concert:<id>.")
+    cause: str = Field(max_length=200, description="What changed: concert:<id>, artist:<id> or venue:<id>.")
 
     @property
     def key(self) -> str:

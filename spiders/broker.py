@@ -332,8 +332,9 @@ class LastWords(logging.Handler):
         self._logger = logging.getLogger("aiokafka")
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Keep it."""
-        self.text = record.getMessage()
+        """Keep it, but for what only follows from the one before."""
+        if not (said := record.getMessage()).startswith("Unable to update metadata"):
+            self.text = said
 
     def listen(self) -> None:
         """From now on."""

@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from difflib import get_close_matches
 from typing import Any
+from urllib.parse import urlsplit
 from uuid import UUID
 
 from sqlalchemy import Row, delete, insert, select, text, update
@@ -71,10 +72,14 @@ class SpiderInfo:
 class Operations:
     """All that an operator can do, with who and why kept in `state.operator_log`."""
 
-    def __init__(self, settings: Settings, engine: AsyncEngine, clock: Clock = utc_now) -> None:
+    def __init__(
+        self, settings: Settings, engine: AsyncEngine, clock: Clock = utc_now, *, local_files: bool = False
+    ) -> None:
         self._settings = settings
         self._engine = engine
         self._clock = clock
+        self._local_files = local_files
+        """A start URL may be a file: for whoever has a shell on this machine anyway."""
 
     async def spiders(self) -> list[SpiderInfo]:
         """Every spider, by name."""
@@ -243,6 +248,11 @@ class Operations:
         """SettingsError when the spider cannot do that."""
         kind = chosen(spider)
         errand = errand_of(arguments)
+        if errand.start_url and not self._local_files and urlsplit(errand.start_url).scheme not in {"http", "https"}:
+            raise SettingsError(
+                f"start_url {errand.start_url!r} is no web address. Remedy: http:// or https://; "
+                "a file is read by `gigz crawl` or `gigz schedule` on the machine that has it."
+            )
         for name in errand.more:
             if like := get_close_matches(name, LISTS, n=1, cutoff=0.6):
                 raise SettingsError(f"--arg {name}=... is not known. Remedy: {like[0]}={errand.more[name]}.")

@@ -248,7 +248,7 @@ def operate(work: "Callable[[Operations], Awaitable[T]]") -> T:
         engine = postgres_engine(settings, pool_size=1, name="gigz-schedule")
         try:
             await check_postgres(engine, settings)
-            return await work(Operations(settings, engine))
+            return await work(Operations(settings, engine, local_files=True))
         finally:
             await engine.dispose()
 

@@ -160,6 +160,7 @@ async def test_a_schedule_is_made_changed_paused_and_removed_and_every_time_it_i
         ({"arguments": {"artst": "Moths"}}, "artst=... is not known. Remedy: artist=Moths"),
         ({"spider": "venuepages", "arguments": {"artist": "Moths"}}, "venuepages cannot search.* Remedy: "),
         ({"spider": "venuepages", "arguments": {}}, "needs a start URL. Remedy: "),
+        ({"spider": "venues", "arguments": {"start_url": "file:///etc/passwd"}}, "no web address. Remedy: "),
         ({"name": "a b"}, "no name of a schedule. Remedy: "),
         ({"timeout_s": 0}, "no time limit. Remedy: "),
         ({"new": False}, "there is no schedule 'nightly'. Remedy: "),
