@@ -66,8 +66,13 @@ _HAPPENED = (
     r"happened|past|played|took place|ended|completed|finished|over|closed|stattgefunden|realizad[oa]|vorbei|geweest"
     r"|terminad[oa]|concluded|archived"
 )
+_SOLD_OUT = (
+    r"sold[ -]?out|ausverkauft|uitverkocht|slutsål[dt]|utsål[dt]|utsolgt|udsolgt|loppuun ?myyty|complet"
+    r"|(?:lotação )?esgotad[oa]s?|(?:entradas |localidades )?agotad[oa]s?|(?:tutto )?esaurit[oiae]|wyprzedan[eyao]"
+    r"|vyprodán[oaéy]"
+)
 _ANNOUNCED = (
-    r"announced|scheduled|confirmed|on ?sale|off ?sale|sold ?out|ausverkauft|uitverkocht|complet|esgotado|agotado"
+    rf"announced|scheduled|confirmed|on ?sale|off ?sale|{_SOLD_OUT}"
     r"|active"
     r"|published|live|ok|okay|normal|tentative|contingent|available|upcoming|planned|open|presale|best[aä]tigt"
     r"|confirmad[oa]|confirm[ée]e?|programad[oa]|agendad[oa]|geplant|bevestigd|started|draft|free|few (?:tickets )?left"
@@ -119,11 +124,11 @@ _LEADING_WORDS = (
     r"(?:(?:leider|wird|wurde|heute|erneut|nochmals?|nun|jetzt|nur|show|konzert|event|gig|concert|has been|was|is|now"
     r"|unfortunately|sadly|endg[üu]ltig|wegen krankheit|krankheitsbedingt|due to illness)\s+){0,4}"
 )
-_SOLD_OUT = r"sold[ -]?out!*|ausverkauft!*|uitverkocht|esgotado|agotado|complet|few tickets left|restkarten|warteliste"
+_TICKETS = rf"(?:{_SOLD_OUT})!*|few tickets left|restkarten|warteliste"
 _EXTRA = (
     r"zusatz(?:show|konzert|termin)|extra(?: ?show| ?konzert)|nachholtermin|second show|neu(?=:)|new(?=:)|tipp(?=:)"
 )
-_NOTE = rf"{_LEADING_WORDS}(?P<note>{_CANCELLED}|{_POSTPONED}|{_MOVED}|{_SOLD_OUT}|{_EXTRA})"
+_NOTE = rf"{_LEADING_WORDS}(?P<note>{_CANCELLED}|{_POSTPONED}|{_MOVED}|{_TICKETS}|{_EXTRA})"
 _FOLLOWS = (
     r"(?=\s*(?:$|[|()\[\]【】（）:!.,;/*–—-]|(?:to|from|due|until|till|on|auf|ins|in|im|nach|vom|von|aus|wegen|bis|naar"
     r"|til|al|au|para"
@@ -143,21 +148,26 @@ _MOVED_BEFORE = re.compile(
     r"[:!]?\s+(?=\w)",
     re.IGNORECASE,
 )
+_SOLD_OUT_SHOUTED = (
+    r"SOLD[ -]?OUT|AUSVERKAUFT|UITVERKOCHT|SLUTSÅLT|UTSÅLT|UTSOLGT|UDSOLGT|LOPPUUNMYYTY|COMPLET|ESGOTADO"
+    r"|(?:ENTRADAS )?AGOTAD(?:O|AS)|(?:TUTTO )?ESAURITO|WYPRZEDANE|VYPRODÁNO"
+)
 _SHOUTED = re.compile(
-    r"(?P<note>CANCELL?ED|ABGESAGT|POSTPONED|VERSCHOBEN|RESCHEDULED|MOVED|VERLEGT|SOLD OUT|AUSVERKAUFT|CANCELADO"
+    rf"(?P<note>CANCELL?ED|ABGESAGT|POSTPONED|VERSCHOBEN|RESCHEDULED|MOVED|VERLEGT|{_SOLD_OUT_SHOUTED}|CANCELADO"
     r"|ANNULÉ)"
     r"\s+(?=\w[^a-z]*[a-z])"
 )
 _SHOUTED_AFTER = re.compile(
-    r"(?<=[a-zß-öø-ÿ]) +(?P<note>CANCELL?ED|ABGESAGT|POSTPONED|VERSCHOBEN|RESCHEDULED|VERLEGT|SOLD OUT|AUSVERKAUFT"
-    r"|CANCELADO|ANNULÉ|AFGELAST|UITVERKOCHT)!*$"
+    r"(?<=[a-zß-öø-ÿ]) +(?P<note>CANCELL?ED|ABGESAGT|POSTPONED|VERSCHOBEN|RESCHEDULED|VERLEGT|CANCELADO|ANNULÉ"
+    rf"|AFGELAST|{_SOLD_OUT_SHOUTED})!*$"
 )
 # A participle that leads a name written with a capital: 'Abgesagt Son Mieux'. 'Moved' and 'Complet' lead names.
 _BARE_BEFORE = re.compile(
     r"[\W_]*(?i:(?P<note>abgesagt|verschoben|(?:hoch|vor)?verlegt|entf[äa]llt|ausverkauft|cancell?ed|postponed"
     r"|rescheduled|annul[ée]e?s?|report[ée]e?s?|cancelad[oa]s?|anulad[oa]s?|aplazad[oa]s?|suspendid[oa]s?|adiad[oa]s?"
-    r"|esgotad[oa]|agotad[oa]|annullat[oaie]|rinviat[oaie]|afgelast|geannuleerd|uitgesteld|verplaatst|uitverkocht"
-    r"|aflyst|avlyst|udsolgt|utsolgt|utsåld|inställ[dt]|uppskjut\w+|peruttu|loppuunmyyty|odwołan[eyao]|wyprzedan[eya]"
+    r"|(?:lotação )?esgotad[oa]s?|(?:entradas |localidades )?agotad[oa]s?|(?:tutto )?esaurito"
+    r"|annullat[oaie]|rinviat[oaie]|afgelast|geannuleerd|uitgesteld|verplaatst|uitverkocht"
+    r"|aflyst|avlyst|udsolgt|utsolgt|(?:slut|ut)sål[dt]|inställ[dt]|uppskjut\w+|peruttu|loppuunmyyty|odwołan[eyao]|wyprzedan[eya]"
     r"|zrušen[oa]?|vyprodáno|отмен[её]н\w*|перенес[её]н\w*|取消|中止|延期|취소|연기))"
     r"\s+(?!(?i:auf|ins?|im|nach|vo[nm]|aus|wegen|bis|wird|to|from|due|by|until|till|at|of|and|und|en|et|y|naar|tot|van"
     r"|til|al?|au|à|para|pour|por|the|tour|show|concert|konzert)\b)(?=[^\W_a-zß-öø-ÿ])"
@@ -207,6 +217,35 @@ def status_of_title(title: str | None) -> str | None:
 _LONGEST_TITLE = 400
 """Characters: a longer one is a text; it is kept whole."""
 
+# 'And others', as lists end in many languages: written so that no name is, and in words.
+_OTHERS_SHORT = (
+    r"m\. ?fl\.?|mfl\.?|o\. ?fl\.?|[ueao]\. ?a\.?|a\. ?o\.?|m\. ?m\.?|[ue]\. ?v\. ?[am]\.?|uvm\.?|et al\.?|etc\.?"
+)
+_OTHERS_IN_WORDS = (
+    r"(?:(?:and|und|et|y|i|e|og|och|en|ja|a|o|és) (?:many |viele |många |mange |veel |muchos |wiele |molti |muitos )?"
+    r"(?:more|others|weitere|mehr|andere|plus|autres|más|otros|inni|innych|altri|outros|mais|flere|fler|andre|andra"
+    r"|mere|meer|anderen|muut|muita|další|mások)"
+    r"|[&+] ?(?:many )?(?:more|others|weitere|mehr|autres|más|otros|inni|altri|outros|flere|fler|mere|meer))"
+)
+_OTHERS_BEHIND = re.compile(
+    rf"[\s,+&/;|]+(?:{_OTHERS_SHORT})[\s)]*$|(?<=\S)(?:\s*[,+&/;|]+\s*|\s+)(?:{_OTHERS_IN_WORDS})[\s.!…]*$",
+    re.IGNORECASE,
+)
+_SHORT_END = re.compile(rf"(?:{_OTHERS_SHORT})[\s)]*$", re.IGNORECASE)
+_LONGEST_END = 40
+"""Characters of 'and others', with what stands around it."""
+_LIST_SIGN = re.compile(r"[,+&/;|•]")
+
+
+def without_others(text: str) -> str:
+    """'Moths, Lamps m.fl.' without its end. In words only of a list: a single name may end in them."""
+    found = _OTHERS_BEHIND.search(text, max(0, len(text) - _LONGEST_END))
+    if found is None or not fold(text[: found.start()]):
+        return text
+    left = text[: found.start()].rstrip(" ,+&/;|")
+    return left if _SHORT_END.search(found.group()) or _LIST_SIGN.search(left) else text
+
+
 # No act, whatever stands there: guests to come, prices, doors.
 _NO_ACT = re.compile(
     r"(?:(?:und |and |plus |\+ ?|& ?|mit |with |our |local )*(?:very |more |weitere[nr]? |viele |many |several "
@@ -219,6 +258,7 @@ _NO_ACT = re.compile(
     r"|djs?)"
     r"(?: acts?| bands?)?|(?-i:to|and|und|mit|with|from|von|vom|by|bis|feat|et|avec)"
     r"|\d* ?(?:weitere|more)(?: bands?| acts?)?|viele weitere.*|u\.?v\.?m\.?|uvm|etc\.?"
+    rf"|{_OTHERS_SHORT}|{_OTHERS_IN_WORDS}"
     r"|tb[acd]|t\.b\.a\.?|n/?a|to be (?:announced|confirmed)|wird (?:noch )?bekannt ?gegeben|coming soon|sold[ -]?out"
     r"|.*\b(?:eintritt|abendkasse|einlass|ausverkauft|vvk|beginn|tickets?|presale|door(?:s|s open)?:? \d.*)\b.*"
     r"|.*(?:\btour|\w-tour|akustiktour)(?: (?:19|20)\d\d)?|(?:live|konzert|concert)(?: (?:19|20)\d\d)?"
@@ -273,7 +313,7 @@ def read_names(fields: Mapping[str, Any], name: str, *, split: bool = True) -> l
     if value is None:
         return []
     if isinstance(value, str):
-        parts = _split(clean(value)) if split else [clean(value)]
+        parts = _split(without_others(clean(value))) if split else [clean(value)]
     elif isinstance(value, list | tuple):
         parts = [clean(part) for part in value if isinstance(part, str)]
     else:
@@ -314,6 +354,7 @@ def _is_sentence(text: str) -> bool:
 def _acts_of(text: str, depth: int = 9) -> list[str]:
     """One item of a list: without its lead, its notes, what it is and where from; guests of its own after it."""
     bare = without_notes(_LEAD.sub("", text, count=1) if _LEAD.match(text) else text)[0].strip(" ,;+|")
+    bare = without_others(bare)
     if _JUBILEE.match(bare):
         return []
     head, along = featured(bare)
@@ -507,7 +548,7 @@ def parse_artist(artist: str, bill: Iterable[str] = ()) -> Parsed:
 def _parse(text: str, bill: tuple[str, ...], *, title: bool) -> Parsed:
     """Cached: a source shows its events again and again."""
     listed = {fold(name): name for name in bill}
-    return _settled((_title if title else _artist)(text, listed))
+    return _settled((_title if title else _artist)(without_others(text), listed))
 
 
 def _settled(parsed: Parsed, depth: int = 4) -> Parsed:

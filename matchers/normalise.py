@@ -68,7 +68,7 @@ def _listing(raw: RawMessage, order: Order | None, synthetic: time | None) -> Li
     artist = _needed(fields, "artist")
     title = _text(fields, "title") if artist else _needed(fields, "title")
     bill = billing(artist, title, _names(fields, "support"), _mbid(fields, "artist_mbid"))
-    place = _place(fields, "venue")
+    place = _where(fields)
     when = _when(fields, place, order, synthetic)
     if not FIRST_YEAR <= when.night.year <= LAST_YEAR:
         raise Refusal(Reason.BAD_DATE, f"date: {when.night} is not between {FIRST_YEAR} and {LAST_YEAR}")
@@ -203,7 +203,6 @@ def _place(fields: Mapping[str, Any], name: str) -> Place:
     lat, lon = _number(fields, "lat", 90), _number(fields, "lon", 180)
     if lat is None or lon is None or (lat == 0 and lon == 0):  # half a point, or the one that stands for none
         lat = lon = None
-    tz = _text(fields, "tz")
     place = read_place(
         name=_text(fields, name),
         room=_text(fields, "room"),
@@ -212,11 +211,40 @@ def _place(fields: Mapping[str, Any], name: str) -> Place:
         country=_text(fields, "country"),
         lat=lat,
         lon=lon,
-        tz=tz if tz and zone(tz) else None,
+        tz=_zone_told(fields),
     )
     if place.tz is None and place.city and (found := time_zone(place)):
         return place.model_copy(update={"tz": found})
     return place
+
+
+_OFFSET = re.compile(r"T.*[+-]\d\d:?\d\d$")
+
+
+def _where(fields: Mapping[str, Any]) -> Place:
+    """The place. A venue called like a town is a venue where the zone, or the date's own clock, is not that town's."""
+    place, venue = _place(fields, "venue"), _text(fields, "venue")
+    if place.name or not venue or _text(fields, "city"):
+        return place
+    town, told = time_zone(place.model_copy(update={"tz": None})), _zone_told(fields)
+    there, here = zone(town) if town else None, zone(told) if told else None
+    date_ = _text(fields, "date") or ""
+    try:
+        moment = datetime.fromisoformat(date_)
+        offset = moment.utcoffset() if _OFFSET.search(date_) else None
+        clock_there = moment.replace(tzinfo=there).utcoffset()
+        clock_here = moment.replace(tzinfo=here).utcoffset() if here else offset
+    except (ValueError, OverflowError):
+        return place
+    if there is None or not clock_here or clock_here == clock_there:  # UTC's is written for any place
+        return place
+    return place.model_copy(update={"name": venue, "city": None, "tz": told})
+
+
+def _zone_told(fields: Mapping[str, Any]) -> str | None:
+    """The zone that the source itself tells."""
+    tz = _text(fields, "tz")
+    return tz if tz and zone(tz) else None
 
 
 def _mbid(fields: Mapping[str, Any], name: str) -> UUID | None:

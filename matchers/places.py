@@ -189,8 +189,12 @@ def _of_venue(name: str, region: str | None, code: str | None) -> _Fields:
         if head:
             return head, town, its_region, country_code(country)
     the_town = the_city(name, region, code)
-    if the_town is not None and the_town.population >= LARGE_TOWN and exact_cities(name, region, code):
-        return None, name, region, code
+    if the_town is not None and exact_cities(name, region, code):
+        # By another name than its own, a middling town is a house: 'Vega' is not La Vega.
+        own = fold(the_town.name) == fold(name) and len(the_town.name.split()) == len(name.split())  # articles count
+        least = LARGE_TOWN if own else SWAPPED_TOWN
+        if the_town.population >= least:
+            return None, name, region, code
     return name, None, region, code
 
 

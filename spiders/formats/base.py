@@ -9,6 +9,7 @@ import re
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from difflib import get_close_matches
 from email.utils import parsedate_to_datetime
 from enum import StrEnum
 from pathlib import PurePath
@@ -28,13 +29,15 @@ from schemas.message import MessageError
 from schemas.raw import RawMessage
 from schemas.rejection import Reason
 from schemas.rows import envelope
-from spiders.errand import Errand
+from spiders.errand import LISTS, Errand
 
 Clock: TypeAlias = Callable[[], datetime]
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 PASSING = (408, 425, 429)
 """Refusals that another time may not meet, as all of 500 and above."""
 _MOMENT = re.compile(r"(\d{4}-\d\d-\d\d)(?:$|[T ](\d\d:\d\d))")
+SURE_SECRET = 16
+"""A key this long stands for itself wherever it is found; a shorter one may be a word."""
 CLOCK_SKEW = timedelta(days=1)
 """A source that claims a change further ahead than this has a wrong clock, and would beat every later version."""
 
@@ -111,6 +114,8 @@ class SourceSpider(Spider):
     one."""
     search: ClassVar[str] = ""
     """Address that finds an artist, with any of {artist}, {mbid}, {since}, {until}, {year}. Empty: it cannot search."""
+    takes: ClassVar[frozenset[str]] = frozenset()
+    """Names of `--arg` that it reads itself, beside the {places} of its addresses."""
     shows: ClassVar[Shows] = Shows.EVERYTHING
     incremental: ClassVar[bool] = False
     """It reads only what is newer than `errand.watermark`, and tells by `saw` how far it came."""
@@ -140,13 +145,30 @@ class SourceSpider(Spider):
         """Why an answer looks like this format, in a few words; empty when it does not. For `gigz spider try`."""
         return ""
 
-    def __init__(self, errand: Errand | None = None, api_key: str = "", clock: Clock = utc_now, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        errand: Errand | None = None,
+        api_key: str = "",
+        clock: Clock = utc_now,
+        mirror: str = "",
+        secrets: tuple[str, ...] = (),
+        **kwargs: Any,
+    ) -> None:
+        """`mirror`: an origin that is asked in place of the source's own hosts, `scheme://host[:port]`.
+
+        `secrets`: keys of other sources, which nothing that is told may have in it either.
+        """
         super().__init__(**kwargs)
         self.errand = errand or Errand()
         self.clock = clock
-        self.addresses = self.begins_at()
+        self.mirror = mirror
+        self._secret = api_key
+        self._secrets = frozenset(secrets) - {""}
+        official = self.begins_at()
+        self.addresses = [self.mirrored(url) for url in official]
         """Where the crawl begins."""
-        self.start_url = self.addresses[0]
+        self.start_url = official[0]
+        """The first of them as the source itself has it."""
         self.host = urlsplit(self.start_url).hostname or ""
         self.allowed_domains = sorted({urlsplit(url).hostname or "" for url in self.addresses})
         self.catalogue = (
@@ -155,6 +177,8 @@ class SourceSpider(Spider):
         self.pages = 0
         self.faults: list[str] = []
         """What makes the run a failed one."""
+        self.unanswered: set[str] = set()
+        """Those of the faults that are requests that failed: statistics count them, too."""
         self.cut = ""
         """Why the crawl ended before everything was read though nothing failed: a quota. Then nothing vanished."""
         self.leaving = ""
@@ -166,6 +190,48 @@ class SourceSpider(Spider):
         self.newest = ""
         """The watermark that this crawl would leave: see `saw`."""
         self._api_key = api_key if self.host in self.key_hosts | LOOPBACK else ""
+        """The key where it is sent."""
+
+    @classmethod
+    def source_hosts(cls) -> frozenset[str]:
+        """The source's own hosts, as declared."""
+        addresses = (*cls.start_urls, cls.search, cls.example)
+        return (frozenset(urlsplit(address).hostname or "" for address in addresses) | cls.key_hosts) - {""}
+
+    def mirrored(self, url: str) -> str:
+        """Where an address of the source is asked: at its mirror, if there is one."""
+        parts = urlsplit(url)
+        if not self.mirror or parts.scheme not in {"http", "https"} or parts.hostname not in self.source_hosts():
+            return url
+        scheme, _, place = self.mirror.partition("://")
+        return parts._replace(scheme=scheme, netloc=place).geturl()
+
+    def official(self, url: str) -> str:
+        """The source's own address of what a mirror answered: ids and messages do not tell who was asked."""
+        if not self.mirror or not url.startswith((f"{self.mirror}/", f"{self.mirror}?")):
+            return url
+        own = urlsplit(self.start_url)
+        if own.hostname not in self.source_hosts():
+            own = urlsplit(self.search or next(iter(self.start_urls), "") or self.example)
+        return urlsplit(url)._replace(scheme=own.scheme, netloc=own.netloc).geturl()
+
+    @classmethod
+    def arguments(cls) -> list[str]:
+        """Names of its own that an errand may have."""
+        places = {name for url in (*cls.start_urls, cls.search) for name in re.findall(r"\{(\w+)\}", url)}
+        return sorted((places - {*LISTS, "year"}) | cls.takes)
+
+    @classmethod
+    def check_arguments(cls, errand: Errand) -> None:
+        """SettingsError names an argument that it does not know, and those that it does."""
+        known = cls.arguments()
+        if strange := sorted(errand.more.keys() - set(known)):
+            every = [*known, *LISTS]
+            like = get_close_matches(strange[0], every, n=1, cutoff=0.6)
+            meant = f"{like[0]}={errand.more[strange[0]]}; " if like else ""
+            raise SettingsError(
+                f"--arg {strange[0]}=... is not known to {cls.name}. Remedy: {meant}it knows {', '.join(every)}."
+            )
 
     def begins_at(self) -> list[str]:
         """The first addresses for the errand. SettingsError when the spider cannot do what is asked.
@@ -218,6 +284,7 @@ class SourceSpider(Spider):
 
     def ask(self, url: str, *, needed: bool = True, **more: Any) -> Request:
         """A request. When one that is needed fails, so does the run: it would be incomplete."""
+        url = self.mirrored(url)
         headers = self.headers()
         keyed = self._api_key and self.key_goes_to(url)
         if keyed and self.key_header:
@@ -230,21 +297,27 @@ class SourceSpider(Spider):
 
     def key_goes_to(self, url: str) -> bool:
         """Whether the API key may go along to an address: its own hosts by https, and where the crawl began."""
-        parts, start = urlsplit(url), urlsplit(self.start_url)
+        parts, start = urlsplit(url), urlsplit(self.addresses[0])
         began = (parts.scheme, parts.netloc) == (start.scheme, start.netloc)
         return began or (parts.scheme == "https" and parts.hostname in self.key_hosts)
 
     def public(self, text: str) -> str:
-        """An address or a message without the API key in it."""
-        if not self._api_key:
-            return text
-        secret = "|".join(map(re.escape, spellings(self._api_key)))
-        text = re.sub(rf"([?&]|^)[^?&=\s]+=(?:{secret})(&|(?![\w%]))", lambda at: at[1] if at[2] else "", text)
-        return re.sub(secret, "***", text)
+        """An address or a message without an API key in it, whoever wrote it there.
+
+        Another source's key that is short may be a word: it is one as the value of a parameter only.
+        """
+        if self._secret or self._secrets:
+            keys = self._secrets | {self._secret} - {""}
+            text = re.sub(
+                rf"([?&]|^)[^?&=\s]+=(?:{_any_of(keys)})(&|(?![\w%]))", lambda at: at[1] if at[2] else "", text
+            )
+            sure = {key for key in keys if key == self._secret or len(key) >= SURE_SECRET}
+            text = re.sub(_any_of(sure), "***", text) if sure else text
+        return text
 
     def keyless(self, url: str) -> str:
         """An address without the parameter that carries the API key, whatever stands in it."""
-        if self.key_parameter:
+        if self.key_parameter and f"{self.key_parameter}=" in url:
             url = url_query_cleaner(url, [self.key_parameter], remove=True, unique=False, keep_fragments=True)
         return self.public(url)
 
@@ -255,6 +328,8 @@ class SourceSpider(Spider):
     def parse(self, response: Response, **kwargs: Any) -> Iterable[Item | Request]:
         """Count the page and read it; what is of a night that the errand does not ask for is left out."""
         self.pages += 1
+        if self.mirror:
+            response = response.replace(url=self.official(response.url))
         for found in self.read(response):
             if isinstance(found, RawMessage) and not self.in_range(told_night(found.fields.get("date"))):
                 self.outside += 1
@@ -268,7 +343,10 @@ class SourceSpider(Spider):
     def failed(self, failure: Failure) -> None:
         """A page that was needed could not be had."""
         if not isinstance(failure.value, Left):
-            self.faults.append(self.public(_why(failure)))
+            told = self.public(_why(failure))
+            self.faults.append(told)
+            if isinstance(failure.value, HttpError) or not isinstance(failure.value, IgnoreRequest):
+                self.unanswered.add(told)
 
     def skipped(self, failure: Failure) -> None:
         """A link that leads nowhere; sites have them. One that fails for a while leaves a gap."""
@@ -331,6 +409,11 @@ class SourceSpider(Spider):
         return Unreadable(self.message.topic, self.catalogue, self.public(response.url), reason, text, original)
 
 
+def _any_of(keys: Iterable[str]) -> str:
+    spelled = {one for key in keys for one in spellings(key)}
+    return "|".join(map(re.escape, sorted(spelled, key=len, reverse=True)))
+
+
 def spellings(key: str) -> list[str]:
     """An API key as it stands in texts and addresses, the longest first."""
     return sorted({key, quote(key), quote(key, safe=""), quote_plus(key), quote_plus(key, safe="/")}, key=len)[::-1]
@@ -339,11 +422,17 @@ def spellings(key: str) -> list[str]:
 def _why(failure: Failure) -> str:
     error = failure.value
     request = getattr(failure, "request", None)
-    url = request.url if request is not None else "a page"
     if isinstance(error, HttpError):
         place = (error.response.headers.get("Location") or b"").decode("latin-1")
-        return f"{error.response.url} answered {error.response.status}{place and f', to {place}'}"
-    return f"{url}: {str(error) or type(error).__name__}"
+        told = f"{error.response.url} answered {error.response.status}"
+        if place:
+            known = urlsplit(place).scheme in {"", "http", "https"}
+            told += f", to {place}" + ("" if known else ": refused, only http: and https: are asked")
+    else:
+        url = request.url if request is not None else "a page"
+        told = f"{url}: {str(error) or type(error).__name__}"
+    tries = (request.meta.get("retry_times", 0) if request is not None else 0) + 1
+    return f"{told} (tried {tries} times)" if tries > 1 else told
 
 
 def http_date(response: Response, name: str = "Last-Modified") -> datetime | None:

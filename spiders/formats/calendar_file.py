@@ -2,7 +2,8 @@
 
 A night that returns is a listing for each time, `UID@the night as first planned`: a night that was moved or cancelled
 by itself keeps its id. Only what returns is bounded by `back` and `ahead` of the spider's clock, for it may never end;
-single events are given however old. Days without an hour that last longer than one have both ends as their date, which
+single events are given however old. One that is changed from a night on (RANGE=THISANDFUTURE) keeps their ids as well.
+Days without an hour that last longer than one have both ends as their date, which
 normalising refuses as a span (docs/decisions/0008).
 
 Times are given by the clock of their zone, a VTIMEZONE's, an Olson or a Windows name; where TZID says nothing known,
@@ -117,29 +118,33 @@ class Parts:
 
 
 def text_of(response: Response) -> str:
-    """The file's text: UTF-8 or UTF-16 by its mark, UTF-8 as the standard wants it, else as the server says, else
-    as Windows writes."""
-    body = response.body
-    if body.startswith((b"\xff\xfe", b"\xfe\xff")):
-        return body.decode("utf-16", "replace")
+    """The file's text, unfolded: UTF-8 or UTF-16 by its mark, UTF-8 as the standard wants it, else as the server says,
+    else as Windows writes.
+
+    Lines are folded after so many bytes, at times within a character (RFC 5545, 3.1): whole again before they are read.
+    """
+    if response.body.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return _FOLD.sub("", response.body.decode("utf-16", "replace"))
+    body = _FOLD_IN_BYTES.sub(b"", response.body)
     for encoding in ("utf-8-sig", getattr(response, "encoding", None) if isinstance(response, TextResponse) else None):
         try:
             if encoding:
-                return body.decode(encoding)
+                return _FOLD.sub("", body.decode(encoding))
         except (UnicodeDecodeError, LookupError):
             continue
     return body.decode("cp1252", "replace")
 
 
 _FOLD = re.compile(r"(?:\r\n|\n|\r)[ \t]")
+_FOLD_IN_BYTES = re.compile(rb"(?:\r\n|\n|\r)[ \t]")
 _LINE = re.compile(r"\r\n|\n|\r")
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 
 
 def taken_apart(text: str) -> Parts:
-    """A calendar's events and zones, each as text of its own."""
+    """A calendar's events and zones, each as text of its own. `text`: unfolded."""
     parts, inside, lines = Parts(), "", list[str]()
-    for line in _LINE.split(_FOLD.sub("", _CONTROL.sub("", text).removeprefix("\ufeff"))):
+    for line in _LINE.split(_CONTROL.sub("", text).removeprefix("\ufeff")):
         word = line.strip().upper()
         if inside:
             if word == f"BEGIN:{inside}":  # the one before has no end
@@ -305,19 +310,34 @@ def occurrences(series: list[One], parts: Parts, since: date, until: date, chang
             nights = recurring_ical_events.of(calendar).between(since, until + timedelta(days=1))
     except Exception as error:  # of the reader, on rules that contradict themselves
         raise BadEvent(Reason.BAD_VALUE, f"the event's recurrence cannot be read: {error}") from None
-    single = {_recurrence(event): texts[id(event)] for event in events if "RECURRENCE-ID" in event}
+    changes = {_recurrence(event): event for event in events if "RECURRENCE-ID" in event}
     series_text = next(texts[id(event)] for event in events if _returns(event))
     for night in nights:
-        planned = _recurrence(night)
-        yield _found(night, single.get(planned, series_text), parts, changed, planned)
+        change = changes.get(_recurrence(night))
+        text = series_text if change is None else texts[id(change)]
+        yield _found(night, text, parts, changed, _recurrence(night, _move(change)))
 
 
-def _recurrence(event: Any) -> str:
-    """The night as first planned, in UTC where its zone is known; empty for one that does not return."""
+def _move(change: Any) -> timedelta | None:
+    """By how much a change moves its night and all that follow; None where it is of one night alone."""
+    if change is None or change["RECURRENCE-ID"].params.get("RANGE", "").upper() != "THISANDFUTURE":
+        return None
+    try:
+        moved: timedelta = change["DTSTART"].dt - change["RECURRENCE-ID"].dt
+    except TypeError:  # one of them has an hour or a zone, and the other none
+        return None
+    return moved
+
+
+def _recurrence(event: Any, move: timedelta | None = None) -> str:
+    """The night as first planned, in UTC where its zone is known; empty for one that does not return.
+
+    `move`: of a night within a range, which has the RECURRENCE-ID of the range's first: how far it was moved.
+    """
     told = event.get("RECURRENCE-ID")
     if told is None:
         return ""
-    moment = told.dt
+    moment = told.dt if move is None else event["DTSTART"].dt - move
     if not isinstance(moment, datetime):
         return f"{moment:%Y%m%d}"
     return f"{moment:%Y%m%dT%H%M%S}" if moment.tzinfo is None else f"{moment.astimezone(UTC):%Y%m%dT%H%M%SZ}"

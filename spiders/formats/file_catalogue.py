@@ -84,6 +84,7 @@ class FileCatalogueSpider(SourceSpider):
     """What holds for every row and is in none: {"artist": "...", "date_order": "DMY"}."""
     rows: ClassVar[tuple[str, ...]] = ()
     """Where the list stands in a JSON object."""
+    takes = frozenset({"delimiter", "encoding", "table", "member"})
     separator: ClassVar[str] = ";"
     """Between several names in one field."""
     delimiter: ClassVar[str] = ""

@@ -4,7 +4,8 @@ Types MusicEvent, Event, Festival and their kin (`types`), alone, in lists, unde
 of another event; what a page names by @id and describes elsewhere is put together. What the page shows to people,
 offers and pictures are not read.
 
-A part of a festival has its name as `festival`, and the festival's place where it tells none. An event that was moved
+A part of a festival, and a part of its part, has its name as `festival`, and the festival's place where it tells none.
+An event with several dates is a message for each. An event that was moved
 keeps its id, so that its new night replaces the old one; `previousStartDate` itself stands in the payload only, for
 normalising knows one night of a listing. Moved without a new date yet, it is postponed. A festival of several days, and
 what tells days but no hour, has both ends as its date: normalising refuses it as a span (docs/decisions/0008), for it
@@ -16,7 +17,7 @@ import json
 import math
 import re
 import warnings
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, ClassVar, TypeGuard
@@ -29,7 +30,17 @@ from scrapy.linkextractors import LinkExtractor
 
 from schemas.rejection import Reason
 from spiders.formats.base import Item, dig, http_date, listed, number, words
-from spiders.formats.pages import Found, PagesSpider, address_id, address_in, base_of, joined, place_in, plain
+from spiders.formats.pages import (
+    Found,
+    PagesSpider,
+    address_id,
+    address_in,
+    base_of,
+    derived_id,
+    joined,
+    place_in,
+    plain,
+)
 
 PARTS = ("@graph", "itemListElement", "item", "mainEntity", "mainEntityOfPage", "about", "event", "events")
 """Where events stand within other things."""
@@ -274,36 +285,70 @@ def events_of(told: list[Told], types: frozenset[str], page: str) -> Iterator[Fo
     named: dict[str, Mapping[str, Any]] = {}
     for voice in told:
         _name_things(voice.things, named, 0)
+    whole_of: dict[int, Mapping[str, Any]] = {}
+    for voice in told:
+        _name_wholes(voice.things, named, whole_of, 0)
     heard: dict[tuple[str, str], list[tuple[str, str]]] = {}
     for voice in told:
         seen: set[int] = set()
-        for event, around in events_in(voice.things, types, named):
+        for event, around in events_in(voice.things, types, named, whole_of):
             if id(event) in seen:
                 continue
             seen.add(id(event))
-            one = _found(event, around, named, voice, page)
-            key = (one.title, str(one.fields.get("date"))[:16])
-            others = heard.setdefault(key, [])
-            place = str(one.fields.get("venue") or "").casefold()
-            if one.title and any(by != voice.voice and (not place or not at or place == at) for by, at in others):
-                continue
-            others.append((voice.voice, place))
-            yield one
+            for night in nights_of(event):
+                one = replace(_found(night, around, named, voice, page), payload=event)
+                key = (one.title, str(one.fields.get("date"))[:16])
+                others = heard.setdefault(key, [])
+                place = str(one.fields.get("venue") or "").casefold()
+                if one.title and any(by != voice.voice and (not place or not at or place == at) for by, at in others):
+                    continue
+                others.append((voice.voice, place))
+                yield one
+
+
+def nights_of(event: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """An event with several dates as one event for each; what else is told by night goes along with it.
+
+    A day beside the same day with its hour is told twice, and so is a date beside how people write it.
+    """
+    told = list(dict.fromkeys(text for one in _flat(event.get("startDate")) if (text := _text(one))))
+    if len(told) < 2:
+        return [event]
+    dated = [one for one in told if _WITH_DAY.match(one)] or told
+    with_hour = {one[:10] for one in dated if len(_day(one) or "") > 10}
+    starts: dict[str, str] = {}
+    for one in dated:
+        if len(_day(one) or "") > 10 or one[:10] not in with_hour:
+            starts.setdefault(one[:16] if _WITH_DAY.match(one) else one, one)
+    if len(starts) == 1:
+        return [dict(event, startDate=one) for one in starts.values()]
+    found: list[Mapping[str, Any]] = []
+    for place, written in enumerate(starts.values()):
+        night = {**event, "startDate": written}
+        for name in ("endDate", "previousStartDate", "doorTime"):
+            each = list(_flat(event.get(name)))
+            if len(each) == len(starts):
+                night[name] = each[place]
+            elif name != "doorTime":  # the end of them all, or the night before of one of them
+                night.pop(name, None)
+        found.append(night)
+    return found
 
 
 def _found(
     event: Mapping[str, Any],
-    around: Mapping[str, Any] | None,
+    around: Sequence[Mapping[str, Any]],
     named: Mapping[str, Mapping[str, Any]],
     voice: Told,
     page: str,
 ) -> Found:
     fields = event_fields(event, around, named)
+    moved = _previous(event)[:1]  # an id that is derived must outlast a move, too
     return Found(
         fields=fields,
         payload=event,
         payload_type=voice.payload_type,
-        own_id=event_id(event, page),
+        own_id=event_id(event, page) or (derived_id({**fields, "date": moved[0]}) if moved else ""),
         night=_first_told(event) or str(fields["date"]),
         url=joined(page, _text(event.get("url")) or "") or page,
         told_by=voice.voice,
@@ -336,40 +381,68 @@ def _told_of(thing: Any, named: Mapping[str, Mapping[str, Any]]) -> Any:
 def events_in(
     data: Any,
     types: frozenset[str],
-    named: Mapping[str, Mapping[str, Any]] | None = None,
-    around: Mapping[str, Any] | None = None,
+    named: Mapping[str, Mapping[str, Any]],
+    whole_of: Mapping[int, Mapping[str, Any]],
+    around: Sequence[Mapping[str, Any]] = (),
     depth: int = 0,
-    whole_of: Mapping[int, Mapping[str, Any]] | None = None,
-) -> Iterator[tuple[Mapping[str, Any], Mapping[str, Any] | None]]:
-    """Every event of these types, at any depth that events are found at, and what it is a part of.
+) -> Iterator[tuple[Mapping[str, Any], Sequence[Mapping[str, Any]]]]:
+    """Every event of these types, at any depth that events are found at, and what it is a part of, the nearest first.
 
-    That is a larger event, or the house or band whose events are listed.
+    Those are larger events, and the house or band whose events are listed. `named`: what has an @id; `whole_of`: by a
+    part's id(), the event that names it as its part.
     """
     if depth > DEEPEST:
         return
-    whole_of = _wholes(named or {}) if whole_of is None else whole_of
     for thing in _flat(data):
         if not isinstance(thing, Mapping):
             continue
         if types_of(thing) & types and set(thing) - {"@id", "@type"}:
-            yield thing, around or whole_of.get(id(thing))
+            yield thing, _wholes_around(thing, around, named, whole_of)
         for part in PARTS:
-            host = thing if part in ("event", "events") else around
-            yield from events_in(thing.get(part), types, named, host, depth + 1, whole_of)
+            host = (thing, *around) if part in ("event", "events") else around
+            yield from events_in(thing.get(part), types, named, whole_of, host, depth + 1)
         for part in SUB_EVENTS:
-            yield from events_in(thing.get(part), types, named, thing, depth + 1, whole_of)
+            yield from events_in(thing.get(part), types, named, whole_of, (thing, *around), depth + 1)
 
 
-def _wholes(named: Mapping[str, Mapping[str, Any]]) -> dict[int, Mapping[str, Any]]:
-    """Of parts that an event only names by @id: that event."""
-    found: dict[int, Mapping[str, Any]] = {}
-    for thing in named.values():
+def _wholes_around(
+    event: Mapping[str, Any],
+    around: Sequence[Mapping[str, Any]],
+    named: Mapping[str, Mapping[str, Any]],
+    whole_of: Mapping[int, Mapping[str, Any]],
+) -> list[Mapping[str, Any]]:
+    """All that an event is a part of: what it stands in, then what it and those name as their whole."""
+    found = list(around)
+    known = {id(one) for one in (event, *around)}
+    parts = [event, *around]
+    for one in parts:  # which grows by what is found
+        for whole_one in (*_flat(one.get("superEvent")), whole_of.get(id(one))):
+            told = _told_of(whole_one, named)
+            if isinstance(told, Mapping) and id(told) not in known and len(parts) < DEEPEST:
+                known.add(id(told))
+                parts.append(told)
+                found.append(told)
+    return found
+
+
+def _name_wholes(
+    data: Any, named: Mapping[str, Mapping[str, Any]], whole_of: dict[int, Mapping[str, Any]], depth: int
+) -> None:
+    """Of every part that an event only names by @id: that event."""
+    if depth > DEEPEST:
+        return
+    if isinstance(data, list):
+        for one in data:
+            _name_wholes(one, named, whole_of, depth + 1)
+    elif isinstance(data, Mapping):
         for part in SUB_EVENTS:
-            for one in _flat(thing.get(part)):
+            for one in _flat(data.get(part)):
                 told = _told_of(one, named)
                 if told is not one and isinstance(told, Mapping):
-                    found[id(told)] = thing
-    return found
+                    whole_of[id(told)] = data
+        for one in data.values():
+            if isinstance(one, dict | list):
+                _name_wholes(one, named, whole_of, depth + 1)
 
 
 def types_of(thing: Mapping[str, Any]) -> set[str]:
@@ -384,26 +457,25 @@ def term(name: str) -> str:
 
 def event_fields(
     event: Mapping[str, Any],
-    around: Mapping[str, Any] | None = None,
+    above: Sequence[Mapping[str, Any]] = (),
     named: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> dict[str, Any]:
     """An event under the names of a listing row. `date` has the hour and the offset where the page tells them.
 
-    `around`: the event that it is a part of, the house or the band that lists it. `named`: what the page describes
-    under an @id.
+    `above`: the events that it is a part of, the house or the band that lists it, the nearest first. `named`: what the
+    page describes under an @id.
     """
     named = named or {}
-    above = around or next((_told_of(one, named) for one in _flat(event.get("superEvent"))), None)
     performers = [_told_of(one, named) for one in _flat(event.get("performer") or event.get("performers"))]
-    if not performers and isinstance(above, Mapping) and types_of(above) & BANDS:
-        performers = [above]
+    if not performers and above and types_of(above[0]) & BANDS:
+        performers = [above[0]]
     acts: dict[str, Any] = {}
     for performer in performers:
         name = _name(performer)
         if name is not None:
             acts.setdefault(name, performer)
     title = _name(event)
-    festival = next((_name(one) for one in (event, above) if _is_festival(one)), None)
+    festival = next((_name(one) for one in (event, *above) if _is_festival(one)), None)
     headliner, support = next(iter(acts), None), list(acts)[1:]
     date = start(event)
     status = _status(event)
@@ -479,18 +551,21 @@ def _is_festival(event: Any) -> bool:
 # -- where ------------------------------------------------------------------------------------------------------------
 
 
-def _where(event: Mapping[str, Any], above: Any, named: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-    """The place of an event, completed from that of the event it is a part of. A stream has none."""
+def _where(
+    event: Mapping[str, Any], above: Sequence[Mapping[str, Any]], named: Mapping[str, Mapping[str, Any]]
+) -> dict[str, Any]:
+    """The place of an event, completed from those of the events it is a part of. A stream has none."""
     if any(term(_text(one) or "") == "OnlineEventAttendanceMode" for one in _flat(event.get("eventAttendanceMode"))):
         return place_fields(None)
     own = place_fields(_place(event, named), named)
-    of_above: dict[str, Any] = {}
-    if isinstance(above, Mapping) and not types_of(above) & BANDS:
-        of_above = place_fields(above if _is_place(above) else _place(above, named), named)
-    if not any(own.values()):
-        return of_above or own
-    if own["city"] is None and own["lat"] is None:
-        own |= {name: of_above.get(name) for name in ("city", "region", "country", "lat", "lon") if not own[name]}
+    for one in above:
+        if types_of(one) & BANDS:
+            continue
+        of_one = place_fields(one if _is_place(one) else _place(one, named), named)
+        if not any(own.values()):
+            own = of_one
+        elif own["city"] is None and own["lat"] is None:
+            own |= {name: of_one.get(name) for name in ("city", "region", "country", "lat", "lon") if not own[name]}
     return own
 
 

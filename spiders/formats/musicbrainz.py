@@ -59,6 +59,7 @@ class Ws2Spider(JsonApiSpider):
     tells: ClassVar[frozenset[str]] = frozenset()
     """Names that only this kind of entity has, in a look-up."""
     contact_hosts: ClassVar[frozenset[str]] = frozenset({"musicbrainz.org"})
+    takes = frozenset({"area"})
 
     @classmethod
     def from_crawler(cls, crawler: Crawler, *args: Any, **kwargs: Any) -> "Ws2Spider":

@@ -2,16 +2,20 @@
 
     {"events": [{"id", "title", "url", "type", "status", "datetime_local": "2017-08-13T19:00:00", "datetime_utc",
        "datetime_tbd", "date_tbd", "time_tbd",
+       "enddatetime_utc",
        "performers": [{"name", "primary", "type", "links": [{"provider": "musicbrainz", "id"}]}],
        "venue": {"name", "city", "state", "country", "timezone", "location": {"lat", "lon"}}}],
      "meta": {"total", "page", "per_page"}}
 
 While a time is to be determined, `datetime_local` has an hour that stands for none (03:30); while a date is, a day.
+A festival of several days has both ends as its date: normalising refuses it as a span (docs/decisions/0008).
 Documented at https://platform.seatgeek.com (as of 2024).
 """
 
 from collections.abc import Iterable, Iterator, Mapping
+from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar
+from zoneinfo import ZoneInfo
 
 from scrapy import Request
 from scrapy.http import Response
@@ -112,7 +116,7 @@ def event_fields(event: Mapping[str, Any]) -> dict[str, Any]:
         "artist_mbid": _mbid(acts[0]) if names else None,
         "title": title,
         "festival": title if festival else None,
-        "date": when(event),
+        "date": when(event, festival=festival),
         "status": STATUSES.get((status or "").lower(), status),
         "venue": words(dig(venue, "name_v2")) or words(dig(venue, "name")),
         "city": words(dig(venue, "city")),
@@ -124,13 +128,35 @@ def event_fields(event: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def when(event: Mapping[str, Any]) -> Any:
-    """The local date and hour, as far as they are determined."""
+NOON = 12
+"""What ends before this hour began the evening before."""
+
+
+def when(event: Mapping[str, Any], *, festival: bool = False) -> Any:
+    """The local date and hour, as far as they are determined; of a festival of several days its first and its last."""
     if flag(event.get("date_tbd")):
         return None
     told = named(event.get("datetime_local"))
+    last = _last_day(event) if festival else ""
+    if isinstance(told, str) and last > told[:10]:
+        return f"{told[:10]}/{last}"
     hourless = flag(event.get("time_tbd")) or flag(event.get("datetime_tbd"))
     return told[:10] if hourless and isinstance(told, str) else told
+
+
+def _last_day(event: Mapping[str, Any]) -> str:
+    """The day on whose evening it ends, by the venue's clock; empty where it does not say."""
+    local = words(event.get("enddatetime_local"))
+    written = local or words(event.get("enddatetime_utc"))
+    try:
+        end = datetime.fromisoformat(written or "")
+        if not local:
+            end = (end if end.tzinfo else end.replace(tzinfo=UTC)).astimezone(
+                ZoneInfo(words(dig(event, "venue", "timezone")) or "UTC")
+            )
+        return f"{end - timedelta(days=end.hour < NOON):%Y-%m-%d}"
+    except (ValueError, OverflowError, OSError, KeyError):  # no moment, or no zone
+        return ""
 
 
 def _festival(kind: Any) -> bool:

@@ -83,6 +83,7 @@ class SparqlVenuesSpider(JsonApiSpider):
     message: ClassVar[type[RawMessage]] = RawVenue
     answers = "rows"
     contact_hosts: ClassVar[frozenset[str]] = frozenset({"wikidata.org"})
+    takes = frozenset({"country"})
     endpoint: ClassVar[str] = ""
     query: ClassVar[str] = ""
     """SPARQL with COUNTRY for the code of one (`--arg country=DK,SE`), LIMIT and OFFSET 0."""

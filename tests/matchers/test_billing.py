@@ -14,6 +14,7 @@ from matchers.billing import (
     status_of_title,
     told_status,
     without_notes,
+    without_others,
 )
 from matchers.refused import Refusal
 from matchers.text import clean, fold
@@ -411,6 +412,34 @@ NOTES = [
     ("Low - moved to Tonhalle", "Low", Status.MOVED),
     ("Ausverkauft: Nico Laska", "Nico Laska", Status.ANNOUNCED),
     ("Low (sold out)", "Low", Status.ANNOUNCED),
+    ("Low (slutsålt)", "Low", Status.ANNOUNCED),
+    ("Low SLUTSÅLT", "Low", Status.ANNOUNCED),
+    ("Utsolgt: Low", "Low", Status.ANNOUNCED),
+    ("Low UTSOLGT", "Low", Status.ANNOUNCED),
+    ("Low - Udsolgt!", "Low", Status.ANNOUNCED),
+    ("Low UDSOLGT", "Low", Status.ANNOUNCED),
+    ("Low | Loppuunmyyty", "Low", Status.ANNOUNCED),
+    ("Low LOPPUUNMYYTY", "Low", Status.ANNOUNCED),
+    ("Low (uitverkocht)", "Low", Status.ANNOUNCED),
+    ("Low UITVERKOCHT", "Low", Status.ANNOUNCED),
+    ("Complet: Low", "Low", Status.ANNOUNCED),
+    ("Low COMPLET", "Low", Status.ANNOUNCED),
+    ("Low - Agotado!", "Low", Status.ANNOUNCED),
+    ("Low AGOTADO", "Low", Status.ANNOUNCED),
+    ("Low | Entradas agotadas", "Low", Status.ANNOUNCED),
+    ("Low ENTRADAS AGOTADAS", "Low", Status.ANNOUNCED),
+    ("Low (esaurito)", "Low", Status.ANNOUNCED),
+    ("Low ESAURITO", "Low", Status.ANNOUNCED),
+    ("Tutto esaurito: Low", "Low", Status.ANNOUNCED),
+    ("Low TUTTO ESAURITO", "Low", Status.ANNOUNCED),
+    ("Low - Esgotado!", "Low", Status.ANNOUNCED),
+    ("Low ESGOTADO", "Low", Status.ANNOUNCED),
+    ("Low | Wyprzedane", "Low", Status.ANNOUNCED),
+    ("Low WYPRZEDANE", "Low", Status.ANNOUNCED),
+    ("Low (vyprodáno)", "Low", Status.ANNOUNCED),
+    ("Low VYPRODÁNO", "Low", Status.ANNOUNCED),
+    ("Ausverkauft: Low", "Low", Status.ANNOUNCED),
+    ("Low AUSVERKAUFT", "Low", Status.ANNOUNCED),
     ("Low | Zusatzshow", "Low", Status.ANNOUNCED),
     ("Einlass und Beginn verschoben! Delvon Lamarr", "Delvon Lamarr", Status.ANNOUNCED),
     ("Abgesagt Son Mieux", "Son Mieux", Status.CANCELLED),
@@ -609,3 +638,20 @@ def test_a_long_text_takes_no_longer_than_its_length(unit: str) -> None:
         status_of_title(long)
         read_names({"support": long}, "support")
     assert time.perf_counter() - began < 5
+
+
+OTHERS = ["m.fl.", "mfl", "u.a.", "e.a.", "m.m.", "a.o.", "o.fl.", "u.v.m.", "e.v.a.", "et al."]
+OTHERS_IN_WORDS = ["and more", "& more", "und weitere", "et plus", "y más", "i inni", "og flere", "och fler", "en meer"]
+
+
+@pytest.mark.parametrize("others", [*OTHERS, *OTHERS_IN_WORDS])
+def test_and_others_is_no_act(others: str) -> None:
+    for title in (f"Moths, Lamps, {others}", f"Moths + Lamps {others}", f"Moths, Lamps {others}"):
+        assert [act.name for act in billing(None, title, [], None).acts] == ["Moths", "Lamps"], title
+    assert read_names({"support": ["Lamps", others]}, "support") == ["Lamps"]
+    assert read_names({"support": f"Lamps, Dust {others}"}, "support") == ["Lamps", "Dust"]
+
+
+@pytest.mark.parametrize("name", ["Moths y más", "Denis & Andre", "Mike + The Mechanics", "Hall & Oates"])
+def test_a_single_name_that_ends_like_a_list_is_kept(name: str) -> None:
+    assert without_others(name) == name

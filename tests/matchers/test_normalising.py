@@ -290,6 +290,25 @@ def test_a_listing_row_read_again_is_the_same_listing() -> None:
     assert again[0].model_dump(exclude=same) == first.model_dump(exclude=same)
 
 
+@pytest.mark.parametrize(
+    ("fields", "name", "city", "tz"),
+    [
+        ({"venue": "Vega", "date": "2024-06-01T20:00:00+02:00"}, "Vega", None, None),
+        ({"venue": "Providence", "date": "2024-06-01T20:00:00+02:00"}, "Providence", None, None),
+        ({"venue": "Providence", "date": "2024-06-01T20:00:00-04:00"}, None, "Providence", "America/New_York"),
+        ({"venue": "Providence", "date": "2024-06-01T20:00:00Z"}, None, "Providence", "America/New_York"),
+        ({"venue": "Providence", "date": "2024-06-01"}, None, "Providence", "America/New_York"),
+        ({"venue": "Providence", "date": "2024-06-01", "tz": "Europe/Oslo"}, "Providence", None, "Europe/Oslo"),
+        ({"venue": "Berlin", "date": "2024-06-01T20:00:00+02:00"}, None, "Berlin", "Europe/Berlin"),
+    ],
+)
+def test_a_venue_called_like_a_town_of_another_clock_is_a_venue(
+    fields: dict[str, Any], name: str | None, city: str | None, tz: str | None
+) -> None:
+    place = listing(**fields).place
+    assert (place.name, place.city, place.tz) == (name, city, tz)
+
+
 def test_venues_and_artists_have_their_own_shapes() -> None:
     (venue,) = normalise(
         raw(

@@ -125,6 +125,8 @@ READ = [
     ({"name": "Madison Square Garden, Theater"}, {"name": "Madison Square Garden, Theater"}),
     ({"name": "Berlin", "city": "Berghain"}, {"name": "Berghain", "city": "Berlin"}),
     ({"name": "Amsterdam"}, {"city": "Amsterdam"}),
+    ({"name": "Vega"}, {"name": "Vega"}),  # not La Vega
+    ({"name": "Cologne"}, {"city": "Cologne"}),
     ({"city": "Milla Club"}, {"name": "Milla Club"}),
     ({"city": "Amsterdam, Paradiso Club"}, {"name": "Paradiso Club", "city": "Amsterdam"}),
     ({"city": "Paradiso, Amsterdam"}, {"name": "Paradiso", "city": "Amsterdam"}),

@@ -143,6 +143,38 @@ def test_what_returns_is_a_listing_for_each_night_without_those_taken_out() -> N
     assert "RECURRENCE-ID" in (moved.payload or "")
 
 
+def test_a_change_from_a_night_on_keeps_the_ids_of_the_nights_that_are_known() -> None:
+    series = f"UID:jam\nSUMMARY:Jam\n{BERLIN}\nRRULE:FREQ=WEEKLY;COUNT=6"
+    later = (
+        "UID:jam\nSUMMARY:Late jam\nRECURRENCE-ID;RANGE=THISANDFUTURE;TZID=Europe/Berlin:20240315T200000\n"
+        "DTSTART;TZID=Europe/Berlin:20240316T210000"
+    )
+    alone = "UID:jam\nSUMMARY:Jam\nRECURRENCE-ID;TZID=Europe/Berlin:20240329T200000\nDTSTART:20240329T170000Z"
+    before, _, _ = read(calendar(series))
+    after, bad, _ = read(calendar(series, later, alone))
+    assert bad == [] and [m.source_id for m in before] == [m.source_id for m in after]
+    assert dates(after) == [
+        "2024-03-01T20:00:00+01:00",
+        "2024-03-08T20:00:00+01:00",
+        "2024-03-16T21:00:00+01:00",
+        "2024-03-23T21:00:00+01:00",
+        "2024-03-29T17:00:00Z",
+        "2024-04-06T21:00:00+02:00",
+    ]
+    assert "THISANDFUTURE" in (after[3].payload or "") and "THISANDFUTURE" not in (after[4].payload or "")
+    days, _, _ = read(
+        calendar(
+            "UID:1\nSUMMARY:Jam\nDTSTART;VALUE=DATE:20240301\nRRULE:FREQ=WEEKLY;COUNT=3",
+            "UID:1\nSUMMARY:Jam\nRECURRENCE-ID;RANGE=THISANDFUTURE;VALUE=DATE:20240308\nDTSTART;VALUE=DATE:20240309",
+        )
+    )
+    assert [(m.source_id, m.fields["date"]) for m in days] == [
+        ("1@20240301", "2024-03-01"),
+        ("1@20240308", "2024-03-09"),
+        ("1@20240315", "2024-03-16"),
+    ]
+
+
 def test_an_hour_stays_through_the_change_of_clocks() -> None:
     found, _, _ = read(calendar(f"UID:jam\nSUMMARY:Jam\n{BERLIN}\nRRULE:FREQ=MONTHLY;COUNT=2"))
     assert dates(found) == ["2024-03-01T20:00:00+01:00", "2024-04-01T20:00:00+02:00"]
@@ -221,6 +253,16 @@ def test_folded_lines_are_whole_whatever_ends_them() -> None:
     assert [read(body.replace(b"\r\n", end))[0][0].fields["title"] for end in (b"\r\n", b"\n", b"\r")] == [
         "Moths and Lamps"
     ] * 3
+
+
+def test_a_fold_within_a_character_breaks_no_text() -> None:
+    body = calendar(f"UID:1\nSUMMARY:Møths på Århus\n{BERLIN}").replace("ø".encode(), b"\xc3\r\n \xb8")
+    (moths,), bad, _ = read(body)
+    assert (moths.fields["title"], bad) == ("Møths på Århus", [])
+    spider = spider_for(CalendarsSpider, URL)
+    folded = calendar(f"UID:1\nSUMMARY:Møths\n and Lamps\n{BERLIN}").decode().encode("utf-16-le")
+    (moths,) = messages(list(spider.parse(TextResponse(URL, body=folded, encoding="utf-16-le"))))
+    assert moths.fields["title"] == "Møthsand Lamps"
 
 
 def test_an_event_that_was_sent_again_counts_as_it_was_last() -> None:

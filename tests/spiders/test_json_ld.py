@@ -243,6 +243,31 @@ def test_a_part_that_names_its_festival_or_is_named_by_it_belongs_to_it() -> Non
     assert "festival" not in season.fields
 
 
+def test_a_part_of_a_part_belongs_to_the_festival_however_it_is_told() -> None:
+    park = {"@type": "Place", "name": "Town park", "address": {"addressLocality": "Oslo", "addressCountry": "NO"}}
+    day = {"@type": "Event", "name": "Friday"}
+    whole = {"@type": "MusicFestival", "name": "Lampfest", "url": "/lampfest", "location": park}
+    stage = {"@type": "Place", "name": "Stage 2"}
+    moths = event(location=stage)
+    for told in (
+        {**whole, "subEvent": [{**day, "subEvent": [moths]}]},
+        event(location=stage, superEvent={**day, "superEvent": whole}),
+        {"@graph": [{**whole, "@id": "#fest"}, {**day, "@id": "#day", "superEvent": {"@id": "#fest"}},
+                    event(location=stage, superEvent={"@id": "#day"})]},
+        {"@graph": [{**whole, "subEvent": {"@id": "#day"}}, {**day, "@id": "#day", "subEvent": {"@id": "#moths"}},
+                    {**moths, "@id": "#moths"}]},
+        {**day, "superEvent": whole, "subEvent": [moths]},
+        {"@type": "Place", "name": "Lampland", "event": [event(location=stage, superEvent=whole)]},
+    ):  # fmt: skip
+        found = next(message for message in read(told) if message.fields["title"] == "Moths")
+        assert [found.fields.get(name) for name in ("festival", "venue", "city", "country")] == [
+            "Lampfest", "Stage 2", "Oslo", "NO",
+        ], told  # fmt: skip
+    circle = {"@graph": [event(**{"@id": "#a"}, superEvent={"@id": "#b"}), {"@type": "Event", "@id": "#b", "name": "b",
+              "superEvent": {"@id": "#a"}}]}  # fmt: skip
+    assert len(read(circle)) == 2
+
+
 @pytest.mark.parametrize(
     ("begins", "ends", "written"),
     [
@@ -335,6 +360,40 @@ def test_a_moved_night_of_several_keeps_its_id_too() -> None:
         event(**MOVED, startDate="2024-05-01T20:00:00+02:00"), other)}  # fmt: skip
     assert before == set(after)
     assert after["/gigs/moths@2024-03-01T20:00:00+01:00"] == "2024-05-01T20:00:00+02:00"
+
+
+def test_a_moved_event_without_an_id_of_its_own_keeps_the_one_that_was_derived() -> None:
+    (before,) = read(event(url=None))
+    (after,) = read(event(**MOVED, url=None, startDate="2024-05-01T20:00:00+02:00"))
+    (postponed,) = read(event(**MOVED, url=None, startDate=None))
+    (again,) = read(event(url=None, startDate="2024-06-01T20:00:00+02:00", eventStatus=MOVED["eventStatus"],
+                          previousStartDate=["2024-05-01T20:00:00+02:00", "2024-03-01T20:00:00+01:00"]))  # fmt: skip
+    assert before.source_id.startswith("derived-")
+    assert {before.source_id} == {after.source_id, postponed.source_id, again.source_id}
+
+
+@pytest.mark.parametrize(
+    ("starts", "more", "dates"),
+    [
+        (["2024-03-01", "2024-03-02"], {}, ["2024-03-01", "2024-03-02"]),
+        (["2024-03-02T20:00", "2024-03-01T20:00"], {"endDate": "2024-03-02T23:00"},
+         ["2024-03-02T20:00", "2024-03-01T20:00"]),
+        (["2024-03-01T18:00", "2024-03-01T21:00"], {}, ["2024-03-01T18:00", "2024-03-01T21:00"]),
+        (["2024-03-01", "2024-03-08"], {"endDate": ["2024-03-02", "2024-03-08"]},
+         ["2024-03-01/2024-03-02", "2024-03-08"]),
+        (["2024-03-01", {"@value": "2024-03-08"}], {"previousStartDate": "2024-02-01"}, ["2024-03-01", "2024-03-08"]),
+        (["2024-03-01T20:00", "Friday 1 March"], {}, ["2024-03-01T20:00"]),
+        (["2024-03-01", "2024-03-01T20:00:00+01:00"], {}, ["2024-03-01T20:00:00+01:00"]),
+        (["1 March 2024", "2 March 2024"], {}, ["1 March 2024", "2 March 2024"]),
+        ([["2024-03-01"], []], {}, ["2024-03-01"]),
+    ],
+)  # fmt: skip
+def test_several_dates_are_a_message_for_each_night(starts: Any, more: dict[str, Any], dates: list[str]) -> None:
+    found = read(event(startDate=starts, **more))
+    assert [message.fields["date"] for message in found] == dates
+    if len(dates) > 1:
+        assert [message.source_id for message in found] == [f"/gigs/moths@{one.partition('/')[0]}" for one in dates]
+    assert all('"startDate":[' in (message.payload or "") for message in found), "the payload stays as the page has it"
 
 
 def test_moved_without_a_new_night_it_is_postponed() -> None:

@@ -1,7 +1,10 @@
 """Answers of SeatGeek become events."""
 
+import json
 from datetime import date
+from typing import Any
 
+import pytest
 from scrapy import Request
 from scrapy.http import TextResponse
 from w3lib.url import url_query_parameter
@@ -37,6 +40,30 @@ def test_every_event_becomes_a_message() -> None:
     assert read["502"]["date"] == "2024-07-05"  # 03:30 stands for no hour
     assert "date" not in read["503"]
     assert [read[one]["status"] for one in ("503", "504", "505")] == ["postponed", "announced", "cancelled"]
+
+
+@pytest.mark.parametrize(
+    ("more", "written"),
+    [
+        ({"enddatetime_utc": "2024-07-08T05:00:00"}, "2024-07-05/2024-07-07"),
+        ({"enddatetime_utc": "2024-07-06T05:00:00Z"}, "2024-07-05"),
+        ({"enddatetime_utc": "2024-07-06T07:00:00", "type": "concert", "performers": []}, "2024-07-05"),
+        ({"enddatetime_local": "2024-07-07T23:00:00"}, "2024-07-05/2024-07-07"),
+        ({"enddatetime_utc": "2024-07-08T05:00:00", "venue": {"timezone": "Mars"}}, "2024-07-05"),
+        ({"enddatetime_utc": None}, "2024-07-05"),
+        ({"enddatetime_utc": "soon"}, "2024-07-05"),
+        ({"enddatetime_utc": "2024-07-08T05:00:00", "date_tbd": True}, None),
+    ],
+)
+def test_a_festival_of_several_days_has_both_ends_as_its_date(more: dict[str, Any], written: str | None) -> None:
+    page = json.loads(answer("seatgeek_p1.json", URL).text)
+    fest = {**page["events"][1], **more}
+    body = json.dumps({"events": [fest], "meta": {"total": 1, "page": 1, "per_page": 5}}).encode()
+    response = TextResponse(URL, body=body, encoding="utf-8", request=Request(URL))
+    (found,) = messages(list(spider_for(SeatGeekEventsSpider, URL).parse(response)))
+    assert found.fields.get("date") == written
+    if written and "/" in written:
+        assert refusals([found]) == {"502": "bad_date"}
 
 
 def test_normalising_refuses_only_what_has_no_night() -> None:

@@ -12,7 +12,7 @@ from scrapy.http import HtmlResponse, Response, TextResponse
 from deploy.settings import SettingsError
 from spiders.formats import formats
 from spiders.scaffold import sample
-from spiders.trying import address_of, described, fits_of
+from spiders.trying import address_of, described, fits_of, source_of
 from tests.spiders.commanding import USER_AGENT, gigz
 from tests.spiders.reading import answer
 from tests.spiders.test_crawl import serving
@@ -39,6 +39,20 @@ def test_every_format_recognises_its_own_sample_and_no_other_format_claims_it_fi
     if name != "html":  # its selectors are declared by a source, and no source has the sample's
         assert fits[0].total > 0, fits
         assert {fit.format for fit in fits if fit.total} == {name}
+
+
+@pytest.mark.parametrize(
+    ("saved", "format_"),
+    [("setlists_p1.json", "setlist-api"), ("ticketmaster_p0.json", "ticketmaster"), ("seatgeek_p1.json", "seatgeek")],
+)
+def test_the_saved_answer_of_an_api_is_that_apis_before_it_is_any_list_of_objects(saved: str, format_: str) -> None:
+    for url in (URL, f"file:///srv/{saved}"):
+        assert next(fits_of(answer(saved, url), 1)).format == format_
+
+
+def test_a_sources_saved_answer_is_read_as_from_where_the_source_begins() -> None:
+    assert source_of("file:///srv/answers/albany_theatre.html") == "https://albanytheatre.co.uk/whats-on"
+    assert source_of("file:///srv/answers/nobody.html") == source_of("file:///srv/venuepages.html") == ""
 
 
 def test_messages_are_shown_up_to_the_limit_and_all_are_counted() -> None:
