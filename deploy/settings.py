@@ -19,6 +19,16 @@ PREFIX = "GIGZ_"
 STACK_FILE = "stack.json"
 """Written by `gigz up` into the home folder: where each engine listens. Read for every address that is not set."""
 
+SOURCE_KEYS = (
+    "setlistfm_api_key",
+    "ticketmaster_api_key",
+    "bandsintown_app_id",
+    "seatgeek_client_id",
+    "songkick_api_key",
+    "phishnet_api_key",
+)
+_ORIGIN = re.compile(r"https?://(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?/?")
+
 Port = Annotated[int, Field(ge=0, le=65_535)]
 
 
@@ -152,6 +162,10 @@ class Settings(BaseSettings):
     own_hosts: str = Field(
         default="", description="Hosts that are our own, with commas: asked without a pause, e.g. the demo's site."
     )
+    source_mirrors: str = Field(
+        default="",
+        description="Who is asked in place of a source's own host: spider=http(s)://host[:port], with commas.",
+    )
     setlistfm_api_key: SecretStr = Field(default=SecretStr(""), description="x-api-key of setlist.fm's API 1.0.")
     ticketmaster_api_key: SecretStr = Field(
         default=SecretStr(""), description="apikey of Ticketmaster's Discovery API."
@@ -220,6 +234,26 @@ class Settings(BaseSettings):
     def hosts_own(self) -> frozenset[str]:
         """`own_hosts`, one by one."""
         return _listed(self.own_hosts)
+
+    @property
+    def mirrors(self) -> dict[str, str]:
+        """`source_mirrors`: spider -> origin. SettingsError when one is none."""
+        found = {}
+        for one in _listed(self.source_mirrors):
+            spider, _, origin = (part.strip() for part in one.partition("="))
+            if not spider or not _ORIGIN.fullmatch(origin):
+                raise SettingsError(
+                    f"{PREFIX}SOURCE_MIRRORS: {one!r} is not spider=http(s)://host[:port]. "
+                    "Remedy: musicbrainz_events=http://10.0.0.5:5000"
+                )
+            found[spider] = origin.rstrip("/")
+        return found
+
+    @property
+    def api_keys(self) -> tuple[str, ...]:
+        """Those that sources gave, which nothing that is kept or told may have in it."""
+        secrets = (getattr(self, name) for name in SOURCE_KEYS)
+        return tuple(secret.get_secret_value() for secret in secrets if secret.get_secret_value())
 
     def engine_url(self, engine: str) -> str:
         """Address of kafka, postgres, clickhouse or meilisearch: the setting, else what `gigz up` wrote.

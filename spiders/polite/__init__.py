@@ -13,8 +13,10 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from scrapy.downloadermiddlewares.httpcache import HttpCacheMiddleware
+from scrapy.downloadermiddlewares.httpcompression import HttpCompressionMiddleware
 from scrapy.downloadermiddlewares.offsite import OffsiteMiddleware
 from scrapy.downloadermiddlewares.redirect import MetaRefreshMiddleware, RedirectMiddleware
 from scrapy.downloadermiddlewares.retry import RetryMiddleware
@@ -25,7 +27,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from deploy.settings import Settings
 from spiders.formats.base import SourceSpider, utc_now
 from spiders.polite.download import Download, OwnFile
-from spiders.polite.guard import Guard, Refused
+from spiders.polite.guard import Guard, Refused, port_of
 from spiders.polite.limits import LONGEST_WAIT_S, Limits, quota_of
 from spiders.polite.manners import (
     OWN,
@@ -36,6 +38,7 @@ from spiders.polite.manners import (
     Refresh,
     Robots,
     Scrub,
+    Unpack,
     retry_after,
     secret_in,
     wait_s,
@@ -109,6 +112,8 @@ def scrapy_settings(
                 ours(PatientRetry): 550,
                 MetaRefreshMiddleware: None,
                 ours(Refresh): 580,
+                HttpCompressionMiddleware: None,
+                ours(Unpack): 590,
                 HttpCacheMiddleware: None,
                 PageCache: 585,  # of pages as they are once unpacked and without a key
                 ours(Scrub): 587,
@@ -137,13 +142,22 @@ def scrapy_settings(
             "DOWNLOAD_VERIFY_CERTIFICATES": True,
             "TELNETCONSOLE_ENABLED": False,
             "STATS_DUMP": False,
-            "GIGZ_PRIVATE_HOSTS": sorted(settings.hosts_private | spider.private_hosts),
+            "GIGZ_PRIVATE_HOSTS": sorted(settings.hosts_private | spider.private_hosts | mirror_of(settings, spider)),
             "GIGZ_OWN_HOSTS": sorted(settings.hosts_own),
             "GIGZ_PAGES_MOST": settings.pages_most,
             "GIGZ_PAGES_BYTES": settings.page_cache_mb * MEGABYTE,
             "GIGZ_PAGES_FRESH": fresh,
         }
     )
+
+
+def mirror_of(settings: Settings, spider: type[SourceSpider]) -> frozenset[str]:
+    """Host and port of the spider's mirror: whoever names it means it, private or not."""
+    origin = urlsplit(settings.mirrors.get(spider.name, ""))
+    if not origin.hostname:
+        return frozenset()
+    host = f"[{origin.hostname}]" if ":" in origin.hostname else origin.hostname
+    return frozenset({f"{host}:{port_of(origin)}"})
 
 
 @contextmanager

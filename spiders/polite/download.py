@@ -37,6 +37,7 @@ from twisted.web.client import Agent
 from twisted.web.iweb import IAgentEndpointFactory
 from zope.interface import implementer  # type: ignore[import-untyped]
 
+from deploy.settings import PREFIX
 from spiders.formats.base import Left, SourceSpider
 from spiders.polite.guard import Guard, plain
 from spiders.polite.limits import AskedToWait, Limits, LimitsAway, QuotaUsed
@@ -75,7 +76,7 @@ class Download(HTTP11DownloadHandler):
                 raise ResponseDataLossError("the answer broke off before its end") from error
             except DownloadCancelledError as error:
                 most = request.meta.get("download_maxsize", self._default_maxsize)
-                raise DownloadCancelledError(f"more than {most:,} bytes: left") from error
+                raise DownloadCancelledError(f"more than {most:,} bytes: left{larger(request)}") from error
 
     async def _answer(self, request: Request) -> Response:
         from twisted.internet import reactor  # only now is it the right one
@@ -145,6 +146,13 @@ def check_leaving(crawler: Crawler) -> None:
 def host_of(request: Request) -> str:
     """Whose limits hold: the name, on whichever port."""
     return plain(urlparse_cached(request).hostname or "")
+
+
+def larger(request: Request) -> str:
+    """What lets a page through that is too large; nothing does for robots.txt."""
+    return (
+        "" if request.meta.get("is_robots") else f". Remedy: {PREFIX}PAGE_MB, where the source is known to be as large."
+    )
 
 
 def reason_of(error: BaseException) -> BaseException:

@@ -28,6 +28,44 @@ _TRANSLATED = (
 )
 """IPv6 networks that carry an IPv4 address, and how many bits stand behind it."""
 
+_GLOBAL_6 = ipaddress.IPv6Network("2000::/3")
+"""All that IANA ever gave out for public hosts (RFC 4291, IPv6 address space registry)."""
+_SPECIAL = tuple(
+    (ipaddress.ip_network(network), told)
+    for network, told in (
+        ("0.0.0.0/8", "this machine"),
+        ("10.0.0.0/8", "a private address"),
+        ("100.64.0.0/10", "shared address space"),
+        ("127.0.0.0/8", "this machine"),
+        ("169.254.0.0/16", "a link-local address"),
+        ("172.16.0.0/12", "a private address"),
+        ("192.0.0.0/24", "an address of protocols"),
+        ("192.0.2.0/24", "an address of documentation"),
+        ("192.88.99.0/24", "a relay for 6to4"),
+        ("192.168.0.0/16", "a private address"),
+        ("198.18.0.0/15", "an address of benchmarks"),
+        ("198.51.100.0/24", "an address of documentation"),
+        ("203.0.113.0/24", "an address of documentation"),
+        ("224.0.0.0/4", "a multicast address"),
+        ("240.0.0.0/4", "a reserved address"),
+        ("::/128", "this machine"),
+        ("::1/128", "this machine"),
+        ("64:ff9b:1::/48", "a private address"),
+        ("100::/64", "an address that discards"),
+        ("100:0:0:1::/64", "an address of no host"),
+        ("2001::/23", "an address of protocols"),
+        ("2001:db8::/32", "an address of documentation"),
+        ("3fff::/20", "an address of documentation"),
+        ("5f00::/16", "an address of segment routing"),
+        ("fc00::/7", "a private address"),
+        ("fe80::/10", "a link-local address"),
+        ("fec0::/10", "a private address"),
+        ("ff00::/8", "a multicast address"),
+    )
+)
+"""IANA's special-purpose registries as of 2025, less what is global in them: Python's `ipaddress` has those of its own
+release, and 192.88.99.0/24, which RFC 7526 took back, as a public one."""
+
 
 class Refused(IgnoreRequest):
     """A request that may not be sent."""
@@ -108,19 +146,12 @@ def private(address: Address) -> str:
         if inner is not None:
             why = private(inner)
             return why and f"which carries {inner}, {why}"
-        if address.is_site_local:
-            return "a private address"
-    for kind, told in (
-        ("is_unspecified", "this machine"),
-        ("is_loopback", "this machine"),
-        ("is_link_local", "a link-local address"),
-        ("is_multicast", "a multicast address"),
-        ("is_private", "a private address"),
-        ("is_reserved", "a reserved address"),
-    ):
-        if getattr(address, kind):
+    for special, told in _SPECIAL:
+        if address.version == special.version and address in special:
             return told
-    return "" if address.is_global else "no public address"
+    if isinstance(address, ipaddress.IPv6Address) and address not in _GLOBAL_6:
+        return "no public address"
+    return "" if address.is_global and not address.is_multicast else "no public address"
 
 
 async def look_up(host: str, port: int) -> list[str]:

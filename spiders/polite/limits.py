@@ -1,12 +1,13 @@
 """How often a host may be asked, and a key be used, by all processes together: kept in Postgres.
 
-    enter   wait for a turn: a free connection, the host's pace, what is left of the key's day; one statement settles
+    enter   wait for a turn: a free connection, the host's pace, what is left of the key's day; one transaction settles
             all three, by the database's clock, or none
     leave   give the connection back; one that is not given back, because its process was killed, runs out by itself
     pause   nobody asks the host for a while: it said Retry-After
 
-Between two requests to a host lies the longer of the paces of the two that ask. Postgres away is waited for, and never
-taken as leave to ask.
+First come, first served: who asks takes a number (a lease that waits), and the lowest number has the next turn; one
+whose process does not look for it in time is passed over. Between two requests to a host lies the longer of the paces
+of the two that ask. Postgres away is waited for, and never taken as leave to ask.
 
 Errors
     QuotaUsed      the key's day is used up
@@ -16,16 +17,15 @@ Errors
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 from scrapy.exceptions import IgnoreRequest
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from spiders.formats.base import Clock, Left
 
@@ -37,47 +37,54 @@ LOOK_S = 0.25
 """How often it is looked whether a connection came free, or the crawl is ending."""
 STATEMENT_S = 10.0
 """A statement that takes longer is given up: Postgres counts as away."""
+WAITING_S = 2.0
+"""Who waits for a turn looks at least this often, and is passed over when it is that late."""
 LEASE_MARGIN_S = 15.0
 """A connection is held this much longer than a page may take, and then counts as that of a process that is gone."""
 
-ENTER = text("""
-WITH paced AS (
-    INSERT INTO state.hosts AS h (host, next_at, every_s)
-    SELECT CAST(:host AS text), clock_timestamp() + CAST(:every AS float) * interval '1 second', CAST(:every AS float)
-    WHERE (SELECT count(*) FROM state.host_leases WHERE host = :host AND expires_at > clock_timestamp()) < :at_once
-      AND (CAST(:a_day AS integer) IS NULL OR coalesce(
-          (SELECT used FROM state.quotas WHERE key = :key AND day = (now() AT TIME ZONE 'UTC')::date), 0) < :a_day)
-    ON CONFLICT (host) DO UPDATE SET
-        next_at = clock_timestamp() + CAST(:every AS float) * interval '1 second',
-        every_s = excluded.every_s, updated_at = now()
-    WHERE clock_timestamp() >= h.next_at + greatest(excluded.every_s - h.every_s, 0) * interval '1 second'
-    RETURNING h.host
-), leased AS (
-    INSERT INTO state.host_leases AS l (host, slot, holder, expires_at)
-    SELECT host, (
-        SELECT min(free) FROM generate_series(0, CAST(:at_once AS integer) - 1) AS free WHERE NOT EXISTS (
-            SELECT FROM state.host_leases AS held
-            WHERE held.host = :host AND held.slot = free AND held.expires_at > clock_timestamp())
-    ), CAST(:holder AS text), clock_timestamp() + CAST(:lease AS float) * interval '1 second'
-    FROM paced
-    ON CONFLICT (host, slot) DO UPDATE SET
-        holder = excluded.holder, expires_at = excluded.expires_at, updated_at = now()
-    WHERE l.expires_at <= clock_timestamp()
-    RETURNING slot
-), counted AS (
-    INSERT INTO state.quotas AS q (key, day, used)
-    SELECT CAST(:key AS text), (now() AT TIME ZONE 'UTC')::date, 1 FROM leased WHERE :key <> ''
-    ON CONFLICT (key, day) DO UPDATE SET used = q.used + 1, updated_at = now()
-    WHERE CAST(:a_day AS integer) IS NULL OR q.used < :a_day
-    RETURNING used
+ALONE = text("SELECT pg_advisory_xact_lock(hashtextextended('gigz host ' || CAST(:host AS text), 0))")
+"""Turns of one host are settled one after the other."""
+LOOK = text("""
+WITH here AS MATERIALIZED (SELECT clock_timestamp() AS at),
+gone AS (
+    DELETE FROM state.host_leases AS l USING here
+    WHERE l.host = :host AND l.expires_at <= here.at AND l.slot <> CAST(:ticket AS bigint)
+), live AS (
+    SELECT l.slot, l.waits FROM state.host_leases AS l, here
+    WHERE l.host = :host AND (l.expires_at > here.at OR l.slot = CAST(:ticket AS bigint))
+), mine AS (
+    SELECT coalesce(
+        (SELECT slot FROM live WHERE slot = CAST(:ticket AS bigint)),
+        greatest((SELECT max(slot) + 1 FROM live), (extract(epoch FROM here.at) * 1e6)::bigint)) AS ticket
+    FROM here
 )
-SELECT (SELECT slot FROM leased) AS slot,
-       (SELECT used FROM counted) AS counted,
-       (SELECT used FROM state.quotas WHERE key = :key AND day = (now() AT TIME ZONE 'UTC')::date) AS used,
-       (SELECT extract(epoch FROM next_at - clock_timestamp())::float + greatest(:every - every_s, 0)
-        FROM state.hosts WHERE host = :host) AS wait
+SELECT mine.ticket,
+       (SELECT count(*) FROM live WHERE waits AND slot < mine.ticket) AS ahead,
+       (SELECT count(*) FROM live WHERE NOT waits) AS busy,
+       (SELECT extract(epoch FROM h.next_at - here.at)::float + greatest(CAST(:every AS float) - h.every_s, 0)
+        FROM state.hosts AS h WHERE h.host = :host) AS wait,
+       (SELECT used FROM state.quotas WHERE key = :key AND day = (now() AT TIME ZONE 'UTC')::date) AS used
+FROM mine, here
 """)
-"""A turn, or how long to wait for one. What the last lines read is as it was before the statement."""
+"""How a host stands: the number that is mine (0: I have none yet) and how many are before it. A number tells when it
+was taken, so that none is given twice."""
+HOLD = text("""
+INSERT INTO state.host_leases (host, slot, holder, waits, expires_at)
+VALUES (:host, :ticket, :holder, :waits, clock_timestamp() + CAST(:lease AS float) * interval '1 second')
+ON CONFLICT (host, slot) DO UPDATE SET
+    waits = excluded.waits, expires_at = excluded.expires_at, updated_at = now()
+""")
+ASKED = text("""
+INSERT INTO state.hosts AS h (host, next_at, every_s)
+VALUES (:host, clock_timestamp() + CAST(:every AS float) * interval '1 second', :every)
+ON CONFLICT (host) DO UPDATE SET next_at = excluded.next_at, every_s = excluded.every_s, updated_at = now()
+""")
+COUNT = text("""
+INSERT INTO state.quotas AS q (key, day, used) VALUES (:key, (now() AT TIME ZONE 'UTC')::date, 1)
+ON CONFLICT (key, day) DO UPDATE SET used = q.used + 1, updated_at = now()
+WHERE CAST(:a_day AS integer) IS NULL OR q.used < :a_day
+RETURNING used
+""")
 LEAVE = text("DELETE FROM state.host_leases WHERE host = :host AND slot = :slot AND holder = :holder")
 PAUSE = text("""
 INSERT INTO state.hosts AS h (host, next_at, every_s)
@@ -122,6 +129,23 @@ def quota_of(setting: str, key: str, a_day: int | None, name: str) -> Quota:
     return Quota(f"{setting or name}:{hashed}", a_day, f"GIGZ_{setting.upper()}" if setting else name)
 
 
+@dataclass
+class _Turn:
+    """A request that wants to go out."""
+
+    host: str
+    every_s: float
+    at_once: int
+    quota: Quota
+    ticket: int = 0
+    """Its number; 0: none yet."""
+    entered: bool = False
+    used_up: bool = False
+    paused_s: float = 0.0
+    """Until the host may be asked by anybody."""
+    wait_s: float = 0.0
+
+
 class Limits:
     """The turns of one run."""
 
@@ -150,54 +174,73 @@ class Limits:
 
         Left when the crawl is ending, and the errors above.
         """
-        slot = await self._enter(host, every_s, at_once, self.quota if counts else Quota(""), leaving)
+        turn = _Turn(host, every_s, at_once, self.quota if counts else Quota(""))
         try:
+            await self._enter(turn, leaving)
             yield
         finally:
-            await asyncio.shield(self._leave(host, slot))
+            await asyncio.shield(self._leave(turn))
 
-    async def _enter(self, host: str, every_s: float, at_once: int, quota: Quota, leaving: Callable[[], bool]) -> int:
-        asked = {
-            "host": host,
-            "every": every_s,
-            "at_once": at_once,
-            "holder": self._holder,
-            "lease": self._lease_s,
-            "key": quota.key,
-            "a_day": quota.a_day,
-        }
+    async def _enter(self, turn: "_Turn", leaving: Callable[[], bool]) -> None:
+        async def look(connection: AsyncConnection) -> None:
+            await self._look(connection, turn)
+
         while not leaving():
-            row = await self._run(ENTER, asked, leaving)
-            slot: int | None = row.slot
-            if slot is not None and (not quota.key or row.counted is not None):
-                return slot
-            if slot is not None:  # another process took the last of the day meanwhile
-                await self._leave(host, slot)
-            if quota.a_day is not None and (slot is not None or (row.used or 0) >= quota.a_day):
+            await self._run(look, leaving)
+            if turn.used_up:
                 raise QuotaUsed(self.used_up())
-            wait = row.wait if row.wait is not None and row.wait > 0 else LOOK_S
-            if wait > LONGEST_WAIT_S + every_s:
-                until = self._clock() + timedelta(seconds=wait)
+            if turn.entered:
+                return
+            if turn.paused_s > LONGEST_WAIT_S + turn.every_s:
+                until = self._clock() + timedelta(seconds=turn.paused_s)
                 raise AskedToWait(
-                    f"{host} asked to be left alone until {until:%Y-%m-%d %H:%M:%S} UTC. Remedy: crawl after that."
+                    f"{turn.host} asked to be left alone until {until:%Y-%m-%d %H:%M:%S} UTC. Remedy: crawl after that."
                 )
-            await pause(wait, leaving)
+            await pause(turn.wait_s, leaving)
         raise Left("the crawl is ending")
 
-    async def _leave(self, host: str, slot: int) -> None:
+    async def _look(self, connection: AsyncConnection, turn: "_Turn") -> None:
+        """Enter, or wait on; one transaction."""
+        quota = turn.quota
+        asked = {"host": turn.host, "every": turn.every_s}
+        used = {"key": quota.key, "a_day": quota.a_day}
+        await connection.execute(ALONE, {"host": turn.host})
+        row = (await connection.execute(LOOK, asked | {"ticket": turn.ticket, "key": quota.key})).one()
+        turn.entered, turn.paused_s = False, max(0.0, row.wait or 0.0)
+        turn.used_up = quota.a_day is not None and (row.used or 0) >= quota.a_day
+        if turn.used_up:
+            return
+        if not row.ahead and row.busy < turn.at_once and not turn.paused_s:
+            if quota.key and await connection.scalar(COUNT, used) is None:
+                turn.used_up = True  # a process that asks another host with this key was quicker
+                return
+            await connection.execute(ASKED, asked)
+            turn.entered, held_s = True, self._lease_s
+        else:
+            turn.wait_s = min(turn.paused_s + row.ahead * turn.every_s or LOOK_S, WAITING_S)
+            held_s = turn.wait_s + WAITING_S
+        turn.ticket = row.ticket
+        held = {"host": turn.host, "ticket": turn.ticket, "holder": self._holder}
+        await connection.execute(HOLD, held | {"waits": not turn.entered, "lease": held_s})
+
+    async def _leave(self, turn: "_Turn") -> None:
+        if not turn.ticket:
+            return
         with suppress(SQLAlchemyError, OSError, TimeoutError):  # it runs out by itself
             async with asyncio.timeout(STATEMENT_S), self._engine.begin() as connection:
-                await connection.execute(LEAVE, {"host": host, "slot": slot, "holder": self._holder})
+                await connection.execute(LEAVE, {"host": turn.host, "slot": turn.ticket, "holder": self._holder})
 
     async def pause(self, host: str, seconds: float, every_s: float, leaving: Callable[[], bool]) -> None:
         """No process asks this host for so long."""
         seconds = min(seconds, LONGEST_PAUSE_S)
-        await self._run(PAUSE, {"host": host, "seconds": seconds, "every": every_s}, leaving)
+        paused = {"host": host, "seconds": seconds, "every": every_s}
+        await self._run(lambda connection: connection.execute(PAUSE, paused), leaving)
 
     async def use_up(self, leaving: Callable[[], bool]) -> None:
         """The source itself said that nothing is left of the key's day."""
         if self.quota.key:
-            await self._run(USED_UP, {"key": self.quota.key, "a_day": self.quota.a_day}, leaving)
+            used = {"key": self.quota.key, "a_day": self.quota.a_day}
+            await self._run(lambda connection: connection.execute(USED_UP, used), leaving)
 
     async def left(self) -> int | None:
         """Requests that are left of the key's day; None: any number."""
@@ -219,15 +262,15 @@ class Limits:
             f"It is renewed at {tomorrow:%Y-%m-%d %H:%M} UTC; a crawl after that goes on."
         )
 
-    async def _run(self, statement: Any, values: dict[str, Any], leaving: Callable[[], bool]) -> Any:
-        """The one row of a statement, None when it gives none; Postgres away is waited for."""
+    async def _run(self, work: Callable[[AsyncConnection], Awaitable[object]], leaving: Callable[[], bool]) -> None:
+        """In one transaction; Postgres away is waited for."""
         loop = asyncio.get_running_loop()
         began, wait = loop.time(), LOOK_S
         while True:
             try:
                 async with asyncio.timeout(STATEMENT_S), self._engine.begin() as connection:
-                    result = await connection.execute(statement, values)
-                    return result.one() if result.returns_rows else None
+                    await work(connection)
+                return
             except (SQLAlchemyError, OSError, TimeoutError) as error:
                 why = str(getattr(error, "orig", error)) or type(error).__name__
                 if leaving() or loop.time() - began + wait > self._deadline_s:

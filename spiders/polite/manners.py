@@ -8,8 +8,9 @@ from collections.abc import AsyncIterator, Iterable, Iterator
 from email.utils import parsedate_to_datetime
 from typing import Any, ClassVar
 
-from scrapy import Request
+from scrapy import Request, signals
 from scrapy.crawler import Crawler
+from scrapy.downloadermiddlewares.httpcompression import HttpCompressionMiddleware
 from scrapy.downloadermiddlewares.redirect import MetaRefreshMiddleware, RedirectMiddleware
 from scrapy.downloadermiddlewares.retry import RetryMiddleware
 from scrapy.downloadermiddlewares.robotstxt import RobotsTxtMiddleware
@@ -25,8 +26,8 @@ from scrapy.robotstxt import ProtegoRobotParser, RobotParser
 from scrapy.utils.httpobj import urlparse_cached
 from sqlalchemy.exc import SQLAlchemyError
 
-from spiders.formats.base import Item, Left, SourceSpider, spellings, utc_now
-from spiders.polite.download import check_leaving, host_of, leaving
+from spiders.formats.base import SURE_SECRET, Item, Left, SourceSpider, spellings, utc_now
+from spiders.polite.download import check_leaving, host_of, larger, leaving
 from spiders.polite.guard import Guard, Refused, plain
 from spiders.polite.limits import LONGEST_WAIT_S, Limits, LimitsAway, QuotaUsed, pause
 
@@ -34,8 +35,8 @@ FIRST_WAIT_S = 1.0
 ROBOTS_RETRIES = 2
 LARGEST_ROBOTS = 512 * 1024
 """RFC 9309 wants 500 KiB read at least."""
-SURE_SECRET = 16
-"""A key this long stands for itself wherever it is found; a shorter one may be a word."""
+MOST_BEYOND = 100_000
+"""Links remembered that are too deep: enough that some of an endless site are among them."""
 OWN = "own hosts"
 """The slot of those that are asked without a pause."""
 _A_DAY = re.compile(rb"quota|daily|(?:a|per) day", re.IGNORECASE)
@@ -173,6 +174,8 @@ class Robots(Manners, RobotsTxtMiddleware):
             callback=NO_CALLBACK,
         )
         response = await self.crawler.engine.download_async(request)
+        if self.crawler.stats is not None and "cached" not in response.flags:
+            self.crawler.stats.inc_value(f"robotstxt/response_status_count/{response.status}")
         if response.status >= 500 or response.status == 429:
             raise IgnoreRequest(f"{url} answered {response.status}: what may be read is not known, so nothing is")
         body = response.body if 200 <= response.status < 300 else b""
@@ -295,6 +298,25 @@ def retry_after(response: Response) -> float | None:
         return None
 
 
+class Unpack(Manners, HttpCompressionMiddleware):
+    """Scrapy's, which says in words what it would not unpack."""
+
+    def __init__(self, crawler: Crawler) -> None:
+        super().__init__(crawler=crawler)
+        self.crawler = crawler
+
+    def process_response(  # type: ignore[override]
+        self, request: Request, response: Response
+    ) -> Response | Request:
+        """The answer unpacked. IgnoreRequest when it is too large."""
+        try:
+            return super().process_response(request, response)
+        except IgnoreRequest as error:
+            most = request.meta.get("download_maxsize", self.crawler.settings.getint("DOWNLOAD_MAXSIZE"))
+            told = f"more than {most:,} bytes during decompression: left{larger(request)}"
+            raise IgnoreRequest(told) from error
+
+
 class Scrub(Manners):
     """Pages that repeat our API key do not carry it further: into the cache, messages, payloads."""
 
@@ -309,7 +331,7 @@ class Scrub(Manners):
     def process_response(self, request: Request, response: Response) -> Response:
         """The answer without the key."""
         spider = self.spider
-        pattern = secret_in(spider._api_key, spider.key_parameter)
+        pattern = secret_in(spider._secret, spider.key_parameter)
         if pattern is None or not pattern.search(response.body):
             return response
         return response.replace(body=pattern.sub(b"***", response.body))
@@ -326,16 +348,36 @@ def secret_in(key: str, parameter: str) -> re.Pattern[bytes] | None:
 
 
 class Circles(Manners):
-    """Ends what has no end: more pages than a crawl reads, a next page that is the same page again."""
+    """Ends what has no end: more pages than a crawl reads, links that lead on and on, a next page that is the same."""
 
     def __init__(self, crawler: Crawler) -> None:
         self.crawler = crawler
+        self._deepest = crawler.settings.getint("DEPTH_LIMIT")
+        self._beyond: dict[str, None] = {}
         self._most = crawler.settings.getint("GIGZ_PAGES_MOST")
 
     @classmethod
     def from_crawler(cls, crawler: Crawler) -> "Circles":
         """As Scrapy makes one."""
-        return cls(crawler)
+        made = cls(crawler)
+        crawler.signals.connect(made.read_all, signals.spider_idle)
+        return made
+
+    def read_all(self) -> None:
+        """Say which links were too deep, once it is known which of them were met again further up."""
+        if not self._beyond:
+            return
+        scheduler: Any = self.crawler.engine.scheduler
+        left = [url for url in self._beyond if not scheduler.df.request_seen(Request(url))]
+        self._beyond.clear()
+        if left:
+            spider = self.spider
+            lead = "1 link leads" if len(left) == 1 else f"{len(left):,} links lead"
+            told = spider.public(
+                f"{lead} more than {self._deepest} steps away from {spider.start_url}, {left[0]} the first: not read, "
+                "it may be endless, so nothing counts as gone. Remedy: where the source does go on there, begin there."
+            )
+            spider.unread = f"{spider.unread}; {told}" if spider.unread else told
 
     def process_spider_output(self, response: Response, result: Iterable[Item | Request]) -> Iterator[Item | Request]:
         """The same without requests that would never end."""
@@ -356,6 +398,10 @@ class Circles(Manners):
     def _goes_on(self, page: "Page", request: Request) -> bool:
         spider = self.spider
         if spider.leaving:
+            return False
+        if self._deepest and page.response.meta.get("depth", 0) >= self._deepest:
+            if len(self._beyond) < MOST_BEYOND and on_site(host_of(request), spider.allowed_domains):
+                self._beyond[request.url] = None
             return False
         scheduler: Any = self.crawler.engine.scheduler
         waiting = len(scheduler) if scheduler is not None else 0
@@ -380,7 +426,7 @@ class Circles(Manners):
 
     def _stop(self, text: str) -> None:
         self._fault(text)
-        self.spider.leaving = text
+        self.spider.leaving = self.spider.public(text)
 
 
 class Page:

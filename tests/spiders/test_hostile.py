@@ -88,6 +88,7 @@ async def test_a_body_of_a_gigabyte_is_left_at_the_limit(length: bool) -> None:
     async with raw_server(answering(write)) as base:
         found = await visit("listing", f"{base}/big")
     assert f"{base}/big" in found.faults[0] and "more than 67,108,864 bytes" in found.faults[0]
+    assert "Remedy: GIGZ_PAGE_MB" in found.faults[0]
     assert sent < 100 and found.seconds < SOON_S
     assert found.largest_mb < PLAIN_MB + 3 * 64
 
@@ -112,6 +113,7 @@ async def test_a_bomb_is_not_unpacked_beyond_the_limit(encoding: str) -> None:
     async with raw_server(answering(write)) as base:
         found = await visit("listing", f"{base}/bomb", page_mb=8)
     assert f"{base}/bomb" in found.faults[0] and "during decompression" in found.faults[0]
+    assert "more than 8,388,608 bytes" in found.faults[0] and "Remedy: GIGZ_PAGE_MB" in found.faults[0]
     assert found.pages == 0 and found.seconds < SOON_S
     assert found.largest_mb < PLAIN_MB + 4 * 8
 
@@ -159,6 +161,7 @@ async def test_a_server_that_never_answers_is_left() -> None:
     async with raw_server(answering(write)) as base:
         found = await visit("listing", f"{base}/silent", page_timeout_s=1)
     assert f"{base}/silent" in found.faults[0] and "took longer than 1" in found.faults[0]
+    assert found.faults[0].endswith("(tried 2 times)")
     assert tries == 2 and found.seconds < SOON_S
 
 
@@ -274,3 +277,52 @@ async def test_a_next_page_that_is_the_same_page_again_is_not_an_end(following: 
     assert len(found.faults) == 1
     assert "names itself as its next page" in found.faults[0] or "the same page again" in found.faults[0]
     assert found.pages <= 3
+
+
+def agenda(number: int, *links: str) -> bytes:
+    """A page of one concert, and links."""
+    told = {"@context": "https://schema.org", "@type": "MusicEvent", "name": f"Night {number}"}
+    told |= {"url": f"/shows/{number}", "startDate": "2030-05-03", "location": {"@type": "Place", "name": "Hall"}}
+    there = "".join(f"<a href='{link}'>more</a>" for link in links)
+    return f"<html><script type='application/ld+json'>{json.dumps(told)}</script>{there}</html>".encode()
+
+
+async def test_links_that_lead_on_for_ever_are_left_and_the_crawl_says_so() -> None:
+    async def write(writer: asyncio.StreamWriter, path: str) -> None:
+        number = int(path.rpartition("/")[2])
+        writer.write(page(agenda(number, f"/events/{number + 1}", "/events/0"), kind="text/html"))
+        await writer.drain()
+
+    async with raw_server(answering(write)) as base:
+        found = await visit("venuepages", f"{base}/events/0")
+    assert (found.faults, found.pages, found.scraped) == ([], 7, 7)
+    assert f"1 link leads more than 6 steps away from {base}/events/0, {base}/events/7 the first" in found.cut
+    assert "nothing counts as gone" in found.cut and "Remedy" in found.cut
+
+
+async def test_links_that_lead_everywhere_end_at_the_most_pages_of_a_crawl() -> None:
+    numbers = itertools.count(1)
+
+    async def write(writer: asyncio.StreamWriter, _: str) -> None:
+        links = [f"/events/{next(numbers)}" for _ in range(9)]
+        writer.write(page(agenda(next(numbers), *links), kind="text/html"))
+        await writer.drain()
+
+    async with raw_server(answering(write)) as base:
+        found = await visit("venuepages", f"{base}/events/0", pages_most=60)
+    assert len(found.faults) == 1 and f"{base}/events/0 leads to more than 60 pages" in found.faults[0]
+    assert 0 < found.scraped <= 65
+
+
+async def test_a_site_whose_deepest_pages_link_back_only_is_read_whole() -> None:
+    """Its first link is the long way: read by that way first, what lies behind the short one would be too deep."""
+
+    async def write(writer: asyncio.StreamWriter, path: str) -> None:
+        number = int(path.rpartition("/")[2])
+        on = {0: [8, 1], 8: [9], 9: [1]}.get(number, [min(number + 1, 6), 0])
+        writer.write(page(agenda(number, *(f"/events/{one}" for one in on)), kind="text/html"))
+        await writer.drain()
+
+    async with raw_server(answering(write)) as base:
+        found = await visit("venuepages", f"{base}/events/0")
+    assert (found.faults, found.cut, found.pages) == ([], "", 9)

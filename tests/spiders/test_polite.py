@@ -97,6 +97,17 @@ def files(folder: Path) -> list[Path]:
         "::127.0.0.1",
         "100::1",
         "fe80::1%eth0",
+        "192.0.0.9",
+        "192.88.99.1",
+        "198.51.100.1",
+        "203.0.113.1",
+        "100:0:0:1::1",
+        "2001:1ff::1",
+        "3fff::1",
+        "3fff:fff::1",
+        "5f00::1",
+        "4000::1",
+        "e000::1",
     ],
 )
 def test_an_address_that_is_no_public_hosts_is_refused(address: str) -> None:

@@ -5,7 +5,7 @@ import json
 import os
 import signal
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from typing import Any
@@ -21,7 +21,7 @@ from deploy.settings import Settings
 from deploy.topics import apply_topics
 from schemas.tables import HostLeaseRow, HostRow, QuotaRow, WatermarkRow
 from spiders import watermarks
-from spiders.formats.base import utc_now
+from spiders.formats.base import Left, utc_now
 from spiders.polite.limits import LEASE_MARGIN_S, Limits, Quota, QuotaUsed, quota_of
 from tests.spiders.test_crawl import serving
 from tests.spiders.visiting import errand_to, run_of, visit, visited, visiting
@@ -187,6 +187,67 @@ async def test_turns_of_many_tasks_are_spaced_by_the_clock_of_the_database(engin
     assert min((b - a).total_seconds() for a, b in pairwise(sorted(granted))) >= 0.2
 
 
+@pytest.mark.stack
+async def test_who_asks_a_host_seldom_gets_a_turn_beside_one_who_asks_often(engine: AsyncEngine) -> None:
+    turns: list[tuple[str, datetime]] = []
+    until = time.monotonic() + 6
+
+    async def ask(name: str, every_s: float) -> None:
+        by = limits(engine, name)
+        while time.monotonic() < until:
+            async with by.turn("a.example", every_s, 1, counts=False, leaving=never):
+                async with engine.connect() as connection:
+                    now = await connection.scalar(text("SELECT clock_timestamp()"))
+                assert now is not None
+                turns.append((name, now))
+                await asyncio.sleep(0.2)  # a page that takes long frees the connection just before it asks again
+
+    await asyncio.gather(ask("seldom", 0.6), ask("often", 0.1))
+    assert all(one != other for (one, _), (other, _) in pairwise(turns)) and len(turns) >= 8
+    assert min((b - a).total_seconds() for (_, a), (_, b) in pairwise(turns)) >= 0.55
+
+
+@pytest.mark.stack
+async def test_turns_are_given_in_the_order_of_asking_and_a_process_that_is_gone_is_passed_over(
+    engine: AsyncEngine,
+) -> None:
+    order: list[int] = []
+
+    async def ask(n: int, leaving: Callable[[], bool] = never) -> None:
+        async with limits(engine, f"process {n}").turn("a.example", 0.3, 1, counts=False, leaving=leaving):
+            order.append(n)
+
+    async with limits(engine, "first").turn("a.example", 0.3, 1, counts=False, leaving=never):
+        asking = []
+        for n in range(5):
+            asking.append(asyncio.create_task(ask(n)))
+            await asyncio.sleep(0.2)
+        async with engine.begin() as connection:  # as one that was killed leaves it: nobody looks for it any more
+            gone = "INSERT INTO state.host_leases (host, slot, holder, waits, expires_at)"
+            await connection.execute(
+                text(f"{gone} SELECT 'a.example', 1, 'gone', true, clock_timestamp() + interval '3 s'")
+            )
+        began = time.monotonic()
+    await asyncio.gather(*asking)
+    assert order == [0, 1, 2, 3, 4]
+    assert 2 < time.monotonic() - began < 10
+    async with engine.connect() as connection:
+        assert (await connection.execute(select(HostLeaseRow.holder))).scalars().all() == []
+
+
+@pytest.mark.stack
+async def test_one_who_gives_up_waiting_leaves_the_line(engine: AsyncEngine) -> None:
+    async with limits(engine, "first").turn("a.example", 0.1, 1, counts=False, leaving=never):
+        over = time.monotonic() + 0.5
+        with pytest.raises(Left):
+            async with limits(engine, "other").turn(
+                "a.example", 0.1, 1, counts=False, leaving=lambda: time.monotonic() > over
+            ):
+                pass
+        async with engine.connect() as connection:
+            assert (await connection.execute(select(HostLeaseRow.holder))).scalars().all() == ["first"]
+
+
 # -- Retry-After ------------------------------------------------------------------------------------------------------
 
 
@@ -267,12 +328,13 @@ async def test_a_key_is_used_as_often_as_its_day_allows_and_the_crawl_ends_in_or
         found = [(await visited(child))[0] for child in children]
         assert server.keyed == 5 and sum(visit.scraped for visit in found) == 5
         for visit_ in found:
-            assert visit_.faults == []
+            assert visit_.faults == ([] if visit_.scraped else [visit_.cut])
             assert "the quota of GIGZ_SETLISTFM_API_KEY is used up: 5 of 5 requests of this day" in visit_.cut
             assert f"{datetime.now(UTC) + timedelta(days=1):%Y-%m-%d} 00:00 UTC" in visit_.cut
         before = len(server.asked)
         again = await visit("keyed", f"{base}/again/1/99", key=KEY, **told)
-        assert "is used up" in again.cut and len(server.asked) == before and again.seconds < 15
+        assert len(again.faults) == 1 and "is used up" in again.faults[0]  # a run that yields nothing fails
+        assert len(server.asked) == before and again.seconds < 15
         another = {**told, "setlistfm_api_key": "another key"}
         assert (await visit("keyed", f"{base}/new/1/2", key="another key", **another)).scraped == 2
     async with engine.connect() as connection:
@@ -297,7 +359,7 @@ async def test_a_refusal_that_speaks_of_the_day_counts_as_the_quota(stack: Setti
     async with serving(spent) as base:
         first = await visit("keyed", f"{base}/x", key=KEY, **told)
         second = await visit("keyed", f"{base}/x", key=KEY, **told)
-    assert first.faults == second.faults == []
+    assert first.faults == [] and second.faults == [second.cut]
     assert f"{base}/y answered 429" in first.cut and "is used up" in second.cut
     assert asked == ["/robots.txt", "/x", "/y"] and first.scraped == 1
 

@@ -186,7 +186,8 @@ async def one(told: dict[str, Any]) -> dict[str, Any]:
             made = scrapy_settings(settings, kind, pages=pages, fresh=told["fresh"])
         crawling = Crawling()
         errand = errand_of({"start_url": told["url"], **told["errand"]})
-        outcome = await crawl(kind, collected, errand, made, key=told["key"], crawling=crawling)
+        given = {"key": told["key"], "mirror": settings.mirrors.get(kind.name, ""), "secrets": settings.api_keys}
+        outcome = await crawl(kind, collected, errand, made, crawling=crawling, **given)
         spider = crawling.crawler.spider if crawling.crawler is not None else None
     return {
         "faults": outcome.faults,
