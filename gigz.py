@@ -46,7 +46,7 @@ app.add_typer(monitors.app, name="monitors")
 app.add_typer(wanted.app, name="wanted")
 app.add_typer(source.app, name="spider")
 app.command(name="spiders")(source.list_spiders)
-err = Console(stderr=True, highlight=False)
+err = Console(stderr=True, highlight=False, emoji=False)
 
 Files = Annotated[list[Path], typer.Argument(help="Files of JSON lines; - is standard input, .gz is read.")]
 AsJson = Annotated[bool, typer.Option("--json", help="For machines.")]
@@ -146,7 +146,7 @@ def status(as_json: AsJson = False) -> None:
     for stage, left in (waiting or {}).items():
         if WORKER_OF.get(stage, stage) not in running:
             table.add_row(stage, "[yellow]stopped[/]", "", "", "", "", f"{left:,}")
-    Console().print(table)
+    Console(emoji=False).print(table)
 
 
 @app.command()
@@ -178,7 +178,7 @@ def demo(
         token=lambda settings, user: issue_token(settings, user, datetime.now(UTC)),
         link=lambda settings, base, user: inbox_link(settings, base, user, datetime.now(UTC)),
     )
-    console = err if as_json else Console(highlight=False)
+    console = err if as_json else Console(highlight=False, emoji=False)
     outcome = asyncio.run(run.run_demo(_settings(), console, rooms, run.demo_input(data), once=once))
     for table in run.tables(outcome):
         console.print(table)
@@ -259,7 +259,7 @@ def show_settings() -> None:
     for name, field in Settings.model_fields.items():
         value = getattr(_settings(), name)
         table.add_row(f"{settings_module.PREFIX}{name.upper()}", settings_module.shown(value), field.description or "")
-    Console().print(table)
+    Console(emoji=False).print(table)
 
 
 # -- the stages ---------------------------------------------------------------------------------------------------
@@ -436,7 +436,7 @@ def rejections(
     if as_json:
         print(json.dumps(told.as_json()))
         return
-    console = Console(highlight=False)
+    console = Console(highlight=False, emoji=False, markup=False)
     table = Table("reason", "count", "stage", "source", "topic", "last", box=None, pad_edge=False)
     table.columns[1].justify = "right"
     for one in told.groups:
@@ -444,11 +444,10 @@ def rejections(
         table.add_row(one.reason.value, f"{one.count:,}", one.stage, one.source or "", one.origin_topic, last)
     console.print(table if told.groups else f"{filters}: none")
     for sample in told.samples:
-        where = f"{sample.stage}{f', {sample.source}' if sample.source else ''}, {sample.origin}"
-        console.print(f"\n{sample.reason.value}: {sample.text}\n  {where}", markup=False, soft_wrap=True)
+        where = f"{sample.stage}{f', {sample.source}' if sample.source else ''}, {sample.place}"
+        console.print(f"\n{sample.reason.value}: {replaying.printable(sample.text)}\n  {where}", soft_wrap=True)
         console.print(
             f"  {sample.shown[:400]}" if sample.shown else "  (the original was too large to be kept)",
-            markup=False,
             style="dim",
             soft_wrap=True,
         )
@@ -731,7 +730,7 @@ def calibrate(
             table = Table(*columns, title=title, title_justify="left", box=None)
             for row in rows:
                 table.add_row(*row)
-            Console(highlight=False).print(table)
+            Console(highlight=False, emoji=False).print(table)
     _tell_refusals(list(made.refused), None)
     if made.worse:
         raise _failed("Refused: what was held out is told worse. Nothing is written.")
@@ -844,7 +843,7 @@ def _evaluate_history(
 
 def _print_figures(evaluated: "Sequence[Evaluated]") -> None:
     """A table for each variant: figure, interval, how many, goal; then where the mistakes are."""
-    console = Console(highlight=False)
+    console = Console(highlight=False, emoji=False)
     for one in evaluated:
         told = one.as_json()
         bands = "  ".join(f"{band} {count:,}" for band, count in told["bands"].items())

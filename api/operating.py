@@ -45,6 +45,8 @@ class Brief:
     finished_at: datetime | None
     accepted: bool
     why: str | None
+    finding: str | None = None
+    """The first thing that the monitors found."""
 
     @property
     def live(self) -> bool:
@@ -137,6 +139,7 @@ def _briefs(query: Any) -> Any:
         RunRow.finished_at,
         RunRow.figures["accepted"].as_boolean().label("accepted"),
         func.left(RunRow.why, 300).label("why"),
+        func.left(RunRow.findings[0]["text"].as_string(), 300).label("finding"),
     )
 
 
@@ -154,6 +157,7 @@ def _brief(row: Row[Any]) -> Brief:
         finished_at=row.finished_at,
         accepted=bool(row.accepted),
         why=row.why,
+        finding=row.finding if row.suspect else None,
     )
 
 
@@ -176,6 +180,24 @@ async def last_runs(connection: AsyncConnection, spiders: Iterable[str], most: i
     for runs in found.values():
         runs.sort(key=lambda run: run.at, reverse=True)
     return found
+
+
+async def live_runs(connection: AsyncConnection, spider: str = "", most: int = 200) -> list[Brief]:
+    """What runs, then what waits, each the oldest first: of one spider, or of all."""
+    query = _briefs(select(RunRow)).where(RunRow.finished_at.is_(None))
+    if spider:
+        query = query.where(RunRow.spider == spider)
+    query = query.order_by(RunRow.started_at.nulls_last(), RunRow.queued_at, RunRow.run_id).limit(most)
+    return [_brief(row) for row in await connection.execute(query)]
+
+
+async def last_done(connection: AsyncConnection, about: WatchedBy, who: str) -> Row[Any] | None:
+    """The last thing that somebody did to things of a kind."""
+    query: Select[Any] = select(OperatorLogRow.__table__).where(
+        OperatorLogRow.about == about, OperatorLogRow.who == who
+    )
+    row: Row[Any] | None = (await connection.execute(query.order_by(OperatorLogRow.id.desc()).limit(1))).one_or_none()
+    return row
 
 
 async def runs(connection: AsyncConnection, spider: str, kind: str, most: int, before: datetime | None) -> list[Brief]:

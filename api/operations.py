@@ -86,6 +86,9 @@ class Operations(Protocol):
     async def scheduler_is_there(self) -> bool:
         """Whether what waits will be started."""
 
+    def seconds_of(self, written: str) -> int:
+        """A time limit as it is typed: 2h, 30m, 1h30m, 90."""
+
     def warnings(self, spider: str) -> Sequence[str]:
         """What will go wrong though it can be asked for."""
 

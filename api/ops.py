@@ -6,7 +6,8 @@ that is read while something runs asks for itself again every few seconds; pages
 
 import hashlib
 import hmac
-from datetime import datetime
+from dataclasses import replace
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import quote, urlencode
@@ -30,8 +31,8 @@ from deploy.settings import SettingsError
 from schemas.rejection import Reason
 from schemas.tables import RunState, WatchedBy
 
-REFRESH_S = 3
-"""How often the page of a live run is read anew; its row is written every 2 s."""
+REFRESH_S = 10
+"""How often the page of a live run is read anew: long enough to reach a button by keyboard in between."""
 PAGE = 50
 SAMPLES = 20
 MOST_REPLAYED = 20_000
@@ -61,23 +62,27 @@ async def overview(request: AnyRequest, services: NamedDependency[Services], don
         schedules = await operating.schedules(connection)
         names = {*known, *(row.spider for row in schedules)} or await operating.spiders_seen(connection)
         last = await operating.last_runs(connection, names)
+        going = await operating.live_runs(connection)
         alerts = await operating.alerts(connection, 5, open_only=True)
     by_spider: dict[str, list[Any]] = {}
     for row in schedules:
         by_spider.setdefault(row.spider, []).append(row)
+    live: dict[str, list[operating.Brief]] = {}
+    for one in going:
+        live.setdefault(one.spider, []).append(one)
     spiders = [
         {
             "name": name,
             "facts": known.get(name),
-            "runs": last.get(name, []),
+            "last": next(iter([*live.get(name, []), *last.get(name, [])]), None),
+            "live": live.get(name, []),
             "chart": operating.chart(last.get(name, [])),
             "schedules": by_spider.get(name, []),
             "next": next((row for row in by_spider.get(name, []) if row.next_at), None),
         }
         for name in sorted(last, key=lambda name: _urgency(name, last, by_spider))
     ]
-    live = [run for runs in last.values() for run in runs if run.live]
-    context = {"spiders": spiders, "alerts": alerts, "live": live, "asleep": await _asleep(services)}
+    context = {"spiders": spiders, "alerts": alerts, "asleep": await _asleep(services)}
     return _page(request, services, "ops.html", context, done=done)
 
 
@@ -88,9 +93,11 @@ async def spider(request: AnyRequest, services: NamedDependency[Services], name:
     async with services.engine.connect() as connection:
         schedules = [row for row in await operating.schedules(connection) if row.spider == name]
         runs = (await operating.last_runs(connection, [name], PAGE))[name]
+        live = await operating.live_runs(connection, name)
     if facts is None and not runs and not schedules:
         raise NotFoundError("spider", f"There is no spider {name}.")
     context = {"name": name, "facts": facts, "schedules": schedules, "runs": runs, "chart": operating.chart(runs)}
+    context["live"] = live
     return _page(request, services, "ops_spider.html", context)
 
 
@@ -184,6 +191,8 @@ async def rejections(
     """What could not be used, by reason, with samples."""
     chosen = {"reason": reason, "stage": stage, "source": source, "since": since}
     filters = _filters(services, chosen)
+    if done == "replayed" and not await _has_replayed(request, services, count):
+        done = ""  # an address that somebody wrote
     context = {
         "groups": await replaying.groups(services.engine, filters),
         "samples": await replaying.samples(services.engine, filters, SAMPLES),
@@ -331,10 +340,18 @@ async def replay(request: AnyRequest, services: NamedDependency[Services], data:
     """Send the originals again."""
     who, _ = _acting(request, services, data)
     chosen = {name: data.get(name, "") for name in ("reason", "stage", "source", "since")}
-    filters = _filters(services, chosen)
+    filters = _filters(services, chosen, data.get("until", ""))
     try:
         why = _reason(data)
+        if (until := filters.until) is None or not data.get("count", "").isdecimal():
+            raise SettingsError("It does not say what was shown. Remedy: look at what is below, and confirm it.")
         planned = await replaying.replay(services.settings, services.engine, filters, dry=True)
+        if planned.count != int(data["count"]):
+            raise SettingsError(
+                f"Not the same as was shown any more: {planned.count:,} of the {int(data['count']):,} until "
+                f"{until:%Y-%m-%d %H:%M:%S} UTC can be sent, and nothing was. "
+                "Remedy: look at what is below, and confirm it."
+            )
         if planned.count > MOST_REPLAYED:
             raise SettingsError(f"{planned.count:,} messages are too many for a page. Remedy: `gigz replay`.")
         done = await replaying.replay(
@@ -470,7 +487,7 @@ async def _schedule_page(
             "spider": row.spider,
             "cron": row.cron,
             "tz": row.tz,
-            "timeout": str(row.timeout_s or ""),
+            "timeout": time_limit(row.timeout_s),
             "arguments": operating.arguments_told(row.arguments),
         }
         given = kept | given
@@ -482,8 +499,6 @@ async def _put(request: AnyRequest, services: Services, name: str, data: dict[st
     who, operations = _acting(request, services, data)
     try:
         timeout = data.get("timeout", "").strip()
-        if timeout and not (timeout.isdecimal() and 0 < int(timeout) < 10_000_000):
-            raise SettingsError(f"time limit: {timeout!r} is no number of seconds. Remedy: 3600, or leave it empty.")
         named = name or data.get("name", "").strip()
         await operations.put_schedule(
             named,
@@ -491,7 +506,7 @@ async def _put(request: AnyRequest, services: Services, name: str, data: dict[st
             data.get("cron", ""),
             data.get("tz", "").strip() or "UTC",
             _arguments(data),
-            int(timeout) if timeout else None,
+            operations.seconds_of(timeout) if timeout else None,
             who,
             data.get("why", "").strip() or None,
             new=not name,
@@ -515,7 +530,8 @@ async def _replay_page(
         planned, problem = replaying.Replay(), problem or str(error)
     context = {
         "filters": str(filters),
-        "chosen": chosen,
+        # "24h ago" is another time when the form arrives.
+        "chosen": chosen | {"since": filters.since.isoformat() if filters.since else ""},
         "planned": planned,
         "given": data or {},
         "back": _address("/ops/rejections", chosen),
@@ -524,11 +540,23 @@ async def _replay_page(
     return _page(request, services, "ops_replay.html", context, problem=problem)
 
 
-def _filters(services: Services, chosen: dict[str, str]) -> replaying.Filters:
-    for name, value in chosen.items():
+async def _has_replayed(request: AnyRequest, services: Services, count: int) -> bool:
+    """Whether this operator just did: by the log, whatever the address says."""
+    async with services.engine.connect() as connection:
+        line = await operating.last_done(connection, WatchedBy.REJECTION, _who(request))
+    return (
+        line is not None
+        and line.after == replaying.replayed(count)
+        and services.clock() - line.at < timedelta(minutes=10)
+    )
+
+
+def _filters(services: Services, chosen: dict[str, str], until: str = "") -> replaying.Filters:
+    for name, value in (chosen | {"until": until}).items():
         plain(name, value)
     try:
-        return replaying.filters_of(**chosen, now=services.clock())
+        filters = replaying.filters_of(**chosen, now=services.clock())
+        return replace(filters, until=replaying.filters_of(since=until, now=services.clock()).since)
     except SettingsError as error:
         raise InvalidError("The request is not valid.", [Detail(field="filter", message=str(error))]) from error
 
@@ -541,9 +569,9 @@ def _address(path: str, query: dict[str, str]) -> str:
 def _urgency(name: str, last: dict[str, list[operating.Brief]], scheduled: dict[str, list[Any]]) -> tuple[Any, ...]:
     """What wants to be looked at first: bad, then live, then scheduled, then the others, by name."""
     runs = last[name]
-    kind = runs[0].kind if runs else ""
-    bad = kind in {"failed", "lost"} or (kind == "suspect" and not runs[0].accepted)
-    return (not bad, not (runs and runs[0].live), name not in scheduled, not runs, name)
+    ended = next((run for run in runs if not run.live), None)
+    bad = ended is not None and (ended.kind in {"failed", "lost"} or (ended.kind == "suspect" and not ended.accepted))
+    return (not bad, not any(run.live for run in runs), name not in scheduled, not runs, name)
 
 
 # -- words ------------------------------------------------------------------------------------------------------------
@@ -568,6 +596,15 @@ def lasting(seconds: float) -> str:
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def time_limit(seconds: int | None) -> str:
+    """As it is typed: '2h', '1h30m', '90s'; none: nothing."""
+    told, left = "", seconds or 0
+    for unit, name in ((86_400, "d"), (3_600, "h"), (60, "m"), (1, "s")):
+        number, left = divmod(left, unit)
+        told += f"{number}{name}" if number else ""
+    return told
 
 
 def size(count: float) -> str:

@@ -10,7 +10,7 @@ is read from the original on, and a message that has a successor is held back.
 from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -40,6 +40,8 @@ class Filters:
     stage: str = ""
     source: str = ""
     since: datetime | None = None
+    until: datetime | None = None
+    """The last that was seen: what is rejected later is not among them."""
 
     def __str__(self) -> str:
         told = {"reason": self.reason, "stage": self.stage, "source": self.source, "since": self.since}
@@ -55,6 +57,8 @@ class Filters:
             query = query.where(Row.source == self.source)
         if self.since is not None:
             query = query.where(Row.rejected_at >= self.since)
+        if self.until is not None:
+            query = query.where(Row.rejected_at <= self.until)
         return query
 
 
@@ -86,10 +90,18 @@ class Sample:
     @property
     def shown(self) -> str:
         """The first bytes as text; what is no UTF-8 or no character to print is written as such."""
-        if self.original is None:
-            return ""
-        text = self.original.decode("utf-8", "backslashreplace")
-        return "".join(c if c.isprintable() or c in "\n\t" else f"\\x{ord(c):02x}" for c in text)
+        return "" if self.original is None else printable(self.original.decode("utf-8", "backslashreplace"))
+
+    @property
+    def place(self) -> str:
+        """Where it was read: topic:partition:offset, or the topic alone of what was refused before it was in it."""
+        topic, partition, _ = self.origin.rsplit(":", 2)
+        return topic if partition == "-1" else self.origin
+
+
+def printable(text: str) -> str:
+    """What is no character to print is written as such: a terminal takes no orders from a source."""
+    return "".join(c if c.isprintable() or c in "\n\t" else f"\\x{ord(c):02x}" for c in text)
 
 
 @dataclass(frozen=True)
@@ -98,6 +110,8 @@ class Replay:
 
     topics: Mapping[str, int] = field(default_factory=dict)
     held: Mapping[str, int] = field(default_factory=dict)
+    until: datetime | None = None
+    """When the last of them was rejected; None: there is none."""
 
     @property
     def count(self) -> int:
@@ -163,16 +177,21 @@ async def replay(
 ) -> Replay:
     """Send the originals again, oldest first; returns when Kafka acknowledged all. A dry run only counts.
 
+    What is rejected while it goes on, an original that it sent among it, is for the next.
+
     `who`, `why` and `at` go to the operators' log. SettingsError when Kafka or PostgreSQL does not answer.
     """
-    successors = await _successors(settings, engine, filters)
+    successors, until = await _successors(settings, engine, filters)
+    if until is None:
+        return await _logged(engine, Replay(), filters, who, why, None if dry else at)
+    filters = replace(filters, until=until)
     sent: Counter[str] = Counter()
     held: Counter[str] = Counter()
     if dry:
         async for rows in _rows(engine, filters, with_bodies=False):
             for row in rows:
                 _count(sendable(row, successors), sent, held)
-        return Replay(dict(sent), dict(held))
+        return Replay(dict(sent), dict(held), until)
     async with kafka_producer(settings, "gigz-replay") as producer:
         async for rows in _rows(engine, filters, with_bodies=True):
             records = [sendable(row, successors) for row in rows]
@@ -180,12 +199,22 @@ async def replay(
             for one in records:
                 _count(one, sent, held)
             tell(len(rows))
-    done = Replay(dict(sent), dict(held))
+    return await _logged(engine, Replay(dict(sent), dict(held), until), filters, who, why, at)
+
+
+async def _logged(
+    engine: AsyncEngine, done: Replay, filters: Filters, who: str, why: str, at: datetime | None
+) -> Replay:
     if who and at is not None:
         told: dict[str, Any] = {"about": WatchedBy.REJECTION, "thing": str(filters), "at": at, "who": who, "why": why}
         async with engine.begin() as connection:
-            await connection.execute(insert(OperatorLogRow).values(after=f"replayed {done.count}", **told))
+            await connection.execute(insert(OperatorLogRow).values(after=replayed(done.count), **told))
     return done
+
+
+def replayed(count: int) -> str:
+    """As the operators' log has it."""
+    return f"replayed {count}"
 
 
 def _count(one: Outgoing | str, sent: Counter[str], held: Counter[str]) -> None:
@@ -209,6 +238,7 @@ class Kept:
     there: bool
     """The original was kept."""
     original: bytes | None = None
+    rejected_at: datetime | None = None
 
 
 Successors = Mapping[tuple[str, str], int]
@@ -275,6 +305,7 @@ async def _rows(engine: AsyncEngine, filters: Filters, *, with_bodies: bool) -> 
                         row.original_size,
                         row.there,
                         bytes(row.original) if with_bodies and row.original is not None else None,
+                        row.rejected_at,
                     )
                 )
         if found:
@@ -284,12 +315,14 @@ async def _rows(engine: AsyncEngine, filters: Filters, *, with_bodies: bool) -> 
         after = tuple_(rows[-1].rejected_at, rows[-1].key, rows[-1].stage)
 
 
-async def _successors(settings: Settings, engine: AsyncEngine, filters: Filters) -> Successors:
-    """Where the last message stands of each key that is to be sent again to a compacted topic."""
+async def _successors(settings: Settings, engine: AsyncEngine, filters: Filters) -> tuple[Successors, datetime | None]:
+    """Where the last message stands of each key that is to be sent again to a compacted topic; the last rejection."""
+    until: datetime | None = None
     keys: set[tuple[str, str]] = set()
     begins: defaultdict[TopicPartition, int] = defaultdict(lambda: 1 << 62)
     async for rows in _rows(engine, filters, with_bodies=False):
         for row in rows:
+            until = max(filter(None, (until, row.rejected_at)), default=None)
             topic = BY_NAME.get(row.topic)
             if topic is None or topic.days is not None or not isinstance(one := sendable(row, {}), Outgoing):
                 continue
@@ -299,7 +332,7 @@ async def _successors(settings: Settings, engine: AsyncEngine, filters: Filters)
             begins[at] = min(begins[at], row.offset + 1)
     last: dict[tuple[str, str], int] = {}
     if not begins:
-        return last
+        return last, until
     async with kafka_consumer(settings, (), None) as consumer:
         ends: Mapping[TopicPartition, int] = await consumer.end_offsets(list(begins))
         oldest: Mapping[TopicPartition, int] = await consumer.beginning_offsets(list(begins))
@@ -309,7 +342,7 @@ async def _successors(settings: Settings, engine: AsyncEngine, filters: Filters)
             consumer.seek(at, max(begins[at], oldest[at]))
         while waiting:
             await _read(consumer, waiting, ends, keys, last)
-    return last
+    return last, until
 
 
 async def _read(

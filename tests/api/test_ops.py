@@ -17,12 +17,12 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from api.app import create_app
 from api.operating import BARS, Brief, arguments_of, arguments_told, chart
-from api.ops import ago, lasting, share, size
+from api.ops import ago, lasting, share, size, time_limit
 from api.tokens import OPERATOR, Audience, checker, inbox_link, issue_token
 from deploy.clients import kafka_producer
 from deploy.feed import to_record
 from deploy.flow import scan
-from deploy.replay import Kept, filters_of, replay, sendable
+from deploy.replay import Kept, Sample, filters_of, replay, sendable
 from deploy.settings import Settings, SettingsError, environment_for
 from deploy.topics import apply_topics
 from schemas.history import Entry
@@ -46,6 +46,7 @@ from spiders.operations import Operations
 from tests.api.support import START, Client, Clock, reach
 from tests.api.test_api_inbox import HOSTILE, _Page
 
+NOWHERE = Origin("gigz.raw-event.v1", -1, -1)
 ROOT = Path(__file__).parents[2]
 GOOD = Figures(
     items=100,
@@ -188,6 +189,7 @@ def test_words_for_times_and_sizes() -> None:
         "in 2 min",
     ]
     assert [lasting(s) for s in (4.2, 200, 7_500)] == ["4.2 s", "3 min 20 s", "2 h 5 min"]
+    assert [time_limit(s) for s in (None, 90, 7_200, 9_000, 86_460)] == ["", "1m30s", "2h", "2h30m", "1d1m"]
     assert [size(n) for n in (12, 1_500, 2_000_000, 3e9)] == ["12 B", "1.5 kB", "2.0 MB", "3.0 GB"]
     assert [share(v) for v in (0, 0.0001, 0.5, 0.9999, 1)] == ["0 %", "< 0.1 %", "50 %", "> 99.9 %", "100 %"]
 
@@ -282,6 +284,32 @@ async def test_the_first_page_shows_each_spider_with_its_runs_and_what_comes_nex
 
 
 @pytest.mark.stack
+async def test_what_runs_comes_before_what_waits_and_each_has_a_stop_of_its_own(
+    ops: Client, engine: AsyncEngine
+) -> None:
+    running = await ran(engine, state=RunState.RUNNING, minutes=30)
+    queued = [await ran(engine, state=RunState.QUEUED, minutes=n / 10) for n in range(25)][-1]
+    shown = await page(ops, "/ops")
+    links = [told["href"] for tag, told in shown.elements if tag == "a" and "href" in told]
+    assert next(one for one in links if one.startswith("/ops/runs/")) == f"/ops/runs/{running}"
+    assert f"Stop running {str(running)[:8]}" in shown.text and f"Stop queued {str(queued)[:8]}" in shown.text
+    assert "25 more wait" in shown.text
+    own = await page(ops, "/ops/spiders/setlistfm")
+    assert own.text.index("running") < own.text.index("queued") and "Under way" in own.text
+    stops = [told["href"] for tag, told in own.elements if tag == "a" and told.get("href", "").endswith("/stop")]
+    assert stops[:2] == [f"/ops/runs/{running}/stop", f"/ops/runs/{queued}/stop"]
+
+
+@pytest.mark.stack
+async def test_a_suspect_run_says_in_lists_what_was_found_first(ops: Client, engine: AsyncEngine) -> None:
+    run_id = await ran(engine, figures=replace(GOOD, items=40, missing=60), good=20)
+    async with engine.connect() as connection:
+        findings = await connection.scalar(select(RunRow.findings).where(RunRow.run_id == run_id))
+    for address in ("/ops/runs", "/ops/spiders/setlistfm"):
+        assert findings[0]["text"] in (await page(ops, address)).text
+
+
+@pytest.mark.stack
 async def test_a_run_that_lives_is_read_anew_and_one_that_ended_is_not(ops: Client, engine: AsyncEngine) -> None:
     live = await ran(engine, state=RunState.RUNNING, minutes=2, heartbeat_at=START)
     ended = await ran(engine, minutes=60)
@@ -349,11 +377,17 @@ async def test_starting_and_stopping_need_a_reason_which_is_kept(ops: Client, en
 
 @pytest.mark.stack
 async def test_a_schedule_is_added_changed_rested_and_removed(ops: Client, engine: AsyncEngine) -> None:
-    fields = {"name": "nightly", "spider": "setlistfm", "cron": "30 25 * * *", "tz": "Europe/Berlin", "timeout": "60"}
+    fields = {
+        "name": "nightly",
+        "spider": "setlistfm",
+        "cron": "30 25 * * *",
+        "tz": "Europe/Berlin",
+        "timeout": "2h30m",
+    }
     wrong = await send(ops, "/ops/schedules/new", **fields, arguments="artist=Moths")
     assert wrong.status_code == 400 and "Remedy" in wrong.text and "artist=Moths" in wrong.text
     bad_limit = await send(ops, "/ops/schedules/new", **fields | {"cron": "@daily", "timeout": "soon"})
-    assert bad_limit.status_code == 400 and "is no number of seconds" in bad_limit.text
+    assert bad_limit.status_code == 400 and "is no duration" in bad_limit.text
     fields["cron"] = "30 3 * * *"
     added = await send(ops, "/ops/schedules/new", **fields, arguments="artist=Moths", why="every night")
     assert added.headers["location"] == "/ops/schedules/nightly?done=saved"
@@ -361,6 +395,9 @@ async def test_a_schedule_is_added_changed_rested_and_removed(ops: Client, engin
     assert again.status_code == 400 and "already" in again.text
     shown = await page(ops, "/ops/schedules/nightly")
     assert "every night" in shown.text and "artist=Moths" in shown.text
+    assert any(told.get("name") == "timeout" and told["value"] == "2h30m" for _, told in shown.elements)
+    async with engine.connect() as connection:
+        assert await connection.scalar(select(ScheduleRow.timeout_s)) == 9_000
     changed = await send(ops, "/ops/schedules/nightly", **fields | {"cron": "@weekly"}, arguments="artist=Moths")
     assert changed.status_code == 303
     for verb, text in (("pause", "Paused."), ("resume", "Next run")):
@@ -470,11 +507,45 @@ async def test_a_replay_shows_what_it_would_do_and_then_sends_the_bytes_with_the
     assert no_reason.status_code == 400 and await _sent(migrated, key) == []
     done = await send(ops, "/ops/rejections/replay", planned, why="dates are read now")
     assert done.headers["location"] == "/ops/rejections?done=replayed&count=3"
+    assert "Sent again. 3 messages" in (await page(ops, done.headers["location"])).text
+    for forged in ("/ops/rejections?done=replayed&count=999", "/ops/rejections?done=replayed"):
+        assert "Sent again" not in (await page(ops, forged)).text
     assert sorted(await _sent(migrated, key)) == [(f"{key}:{n}", b'{"n": %d}\n' % n) for n in range(3)]
     async with engine.connect() as connection:
         log = select(OperatorLogRow).where(OperatorLogRow.about == WatchedBy.REJECTION)
         line = (await connection.execute(log.order_by(OperatorLogRow.id.desc()).limit(1))).one()
     assert (line.who, line.why, line.after) == ("ada", "dates are read now", "replayed 3")
+
+
+@pytest.mark.stack
+async def test_a_replay_sends_what_was_shown_and_nothing_that_came_after_it(
+    ops: Client, engine: AsyncEngine, migrated: Settings, clock: Clock
+) -> None:
+    await apply_topics(migrated)
+    key = uuid4().hex
+    await rejected(engine, *(rejection(n, key=f"{key}:{n}") for n in range(3)))
+    shown = await page(ops, "/ops/rejections/replay?since=2h")
+    await rejected(engine, rejection(10, key=f"{key}:10"))  # later than all that were shown
+    clock.move(minutes=60, seconds=2)  # "2h ago" was before them then, and is after the first of them now
+    address = "/ops/rejections/replay"
+    unsaid = await ops.post(address, data={"form_token": shown.forms[-1]["form_token"], "why": "again"})
+    assert unsaid.status_code == 400 and "does not say what was shown" in unsaid.text
+    assert (await send(ops, address, shown, why="again")).headers["location"].endswith("count=3")
+    assert sorted(name for name, _ in await _sent(migrated, key)) == [f"{key}:{n}" for n in range(3)]
+
+    again = await page(ops, "/ops/rejections/replay")
+    assert "4 messages go again" in again.text
+    await rejected(engine, rejection(5, key=f"{key}:5"))  # stored late: among those that were shown, by its time
+    refused = await send(ops, address, again, why="again")
+    assert refused.status_code == 400 and "5 of the 4" in refused.text and "5 messages go again" in refused.text
+    assert len(await _sent(migrated, key)) == 3
+    assert (await send(ops, address, _Page(refused.text), why="again")).headers["location"].endswith("count=5")
+
+
+def test_where_a_rejection_was_read_is_not_told_by_numbers_that_it_has_not() -> None:
+    told = Sample(Reason.BAD_DATE, "spiders", None, "gigz.raw-event.v1:-1:1741", "", START, b"\x1b[31m:+1:", 8)
+    assert (told.place, told.shown) == ("gigz.raw-event.v1", "\\x1b[31m:+1:")
+    assert replace(told, origin="gigz.raw-event.v1:3:17").place == "gigz.raw-event.v1:3:17"
 
 
 @pytest.mark.stack
@@ -547,6 +618,12 @@ async def test_the_commands_tell_and_send_the_same(ops: Client, engine: AsyncEng
     told = orjson.loads((await gigz(migrated, "rejections", "--reason", "bad_date", "--json")).out)
     assert [(one["reason"], one["count"], one["source"]) for one in told["groups"]] == [("bad_date", 3, "hall")]
     assert told["samples"][0]["text"] == "date 2 is none" and told["samples"][0]["original"] == '{"n":2}'
+    odd = rejection(1, reason=Reason.NO_DATE, text="[red]:-1: \x1b[31m", source="[b]:cat:", key="odd", origin=NOWHERE)
+    await rejected(engine, odd)
+    plain = (await gigz(migrated, "rejections", "--reason", "no_date")).out
+    assert "[red]:-1: \\x1b[31m" in plain and "[b]:cat:, gigz.raw-event.v1\n" in plain and ":-1:-1" not in plain
+    async with engine.begin() as connection:
+        await connection.execute(delete(CatalogueRejection).where(CatalogueRejection.reason == Reason.NO_DATE))
     dry = orjson.loads((await gigz(migrated, "replay", "--dry-run", "--source", "hall", "--json")).out)
     assert dry == {"dry_run": True, "sent": {"gigz.raw-event.v1": 3}, "held": {}}
     assert await _sent(migrated, key) == []
