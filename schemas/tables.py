@@ -463,14 +463,15 @@ class HostRow(Base):
 
 
 class HostLeaseRow(Base):
-    """A connection to a host that one process holds."""
+    """A connection to a host that one process holds, or waits for in the order of asking."""
 
     __tablename__ = "host_leases"
     __table_args__ = ({"schema": STATE},)
 
     host: Mapped[str] = mapped_column(primary_key=True)
-    slot: Mapped[int] = mapped_column(Integer, primary_key=True)
+    slot: Mapped[int] = mapped_column(BigInteger, primary_key=True, comment="When it was asked for: the order.")
     holder: Mapped[str]
+    waits: Mapped[bool] = mapped_column(server_default="false")
     expires_at: Mapped[datetime]
 
 

@@ -7,7 +7,6 @@ when it cannot go on (an error that no repeat mends, its sender dead) or does no
 records it had are sent again, in order, before any new one. docs/spiders/delivery.md has what was found about it.
 
 Errors
-    Away       not taken: the broker is away
     Refused    Kafka answers, and will not have it
 """
 
@@ -15,7 +14,7 @@ import asyncio
 import contextlib
 import itertools
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import dataclass
 from functools import partial
@@ -41,10 +40,6 @@ MOST_TURNS = 3
 """New producers in a row that got nothing acknowledged before the same error: it is no accident."""
 Connect = Callable[[], AbstractAsyncContextManager[AIOKafkaProducer]]
 log = structlog.get_logger()
-
-
-class Away(Exception):
-    """The broker takes nothing at the moment."""
 
 
 class Refused(Exception):
@@ -84,12 +79,17 @@ P = TypeVar("P", bound=Carried)
 
 @dataclass(eq=False, slots=True)
 class Sent(Generic[P]):
-    """Something on its way."""
+    """A batch on its way: records of one partition, taken or refused as one."""
 
-    parcel: P
+    parcels: Sequence[P]
     since: float
     """When it was handed over, by the loop's clock."""
     acknowledgement: asyncio.Future[Any] | None = None
+
+    @property
+    def size(self) -> int:
+        """Bytes."""
+        return sum(len(parcel.record.value or b"") for parcel in self.parcels)
 
 
 class Broker(Generic[P]):
@@ -101,6 +101,8 @@ class Broker(Generic[P]):
         self.refused: Refused | None = None
         self.acknowledged = 0
         """Records, since the beginning."""
+        self.on_their_way = 0
+        """Records taken and not acknowledged."""
         self.bytes_on_their_way = 0
         self._connect = connect
         self._partitions = partitions
@@ -119,14 +121,9 @@ class Broker(Generic[P]):
         self._last_words = LastWords()
 
     @property
-    def on_their_way(self) -> int:
-        """Records taken and not acknowledged."""
-        return len(self._in_flight)
-
-    @property
-    def unacknowledged(self) -> list[Sent[P]]:
-        """They, in order."""
-        return list(self._in_flight.values())
+    def unacknowledged(self) -> list[P]:
+        """What it has taken, in the order of each key."""
+        return [parcel for sent in self._in_flight.values() for parcel in sent.parcels]
 
     @property
     def silence_s(self) -> float:
@@ -140,17 +137,14 @@ class Broker(Generic[P]):
         """Nothing is taken at the moment."""
         return self._producer is None or self._broken is not None or self.silence_s > self._away_s
 
-    async def send(self, parcel: P) -> None:
-        """Hand a record over; it is acknowledged later, whatever happens meanwhile. Away, Refused: it was not taken."""
+    async def send(self, parcels: Sequence[P]) -> list[P]:
+        """Hand records over; those not taken, because the broker is away, come back in their order. Refused.
+
+        What was taken is acknowledged later, whatever happens meanwhile.
+        """
         async with self._sending:
             self.check()
-            if self.away:
-                raise Away
-            sent = Sent(parcel, asyncio.get_running_loop().time())
-            await self._hand_over(self._sent, sent)
-            self._in_flight[self._sent] = sent
-            self._sent += 1
-            self.bytes_on_their_way += len(parcel.record.value or b"")
+            return list(parcels) if self.away else await self._hand_over(parcels)
 
     def check(self) -> None:
         """Refused, once Kafka refused something; and whatever went wrong in watching it."""
@@ -159,46 +153,73 @@ class Broker(Generic[P]):
         if self.refused is not None:
             raise self.refused
 
-    # -- one record ----------------------------------------------------------------------------------------------------
+    # -- records -------------------------------------------------------------------------------------------------------
 
-    async def _hand_over(self, number: int, sent: Sent[P]) -> None:
-        """Into the producer's batches, which wait for the broker themselves when they are full. Away, Refused."""
-        assert self._producer is not None
-        record = sent.parcel.record
+    async def _hand_over(self, parcels: Sequence[P]) -> list[P]:
+        """In batches made here: a future and a callback for each record cost more than the rest of its way. Refused."""
+        groups: dict[tuple[str, int], list[P]] = {}
+        for parcel in parcels:
+            groups.setdefault((parcel.record.topic, parcel.record.partition(self._partitions)), []).append(parcel)
+        taken: set[int] = set()
+        place = ("", 0)
         try:
             async with asyncio.timeout(max(TICK_S, self._away_s - self.silence_s)):
-                acknowledgement = await self._producer.send(
-                    record.topic,
-                    value=record.value,
-                    key=record.key.encode(),
-                    partition=record.partition(self._partitions),
-                    headers=record.kafka_headers,
-                )
+                for place, group in groups.items():
+                    for batch, members in self._batches(group):
+                        # Waits while the one before it in its partition waits.
+                        await self._submit(place, batch, members)
+                        taken |= set(map(id, members))
         except (KafkaError, TimeoutError, AssertionError) as error:
             # aiokafka asserts that it knows the partition.
-            await self._look_for(record, error)
+            await self._look_for(*place, error)
             self.why = str(error) or self._last_words.text or f"no answer within {self._away_s:g} s"
             if not isinstance(error, TimeoutError):
                 self._broken = error
-            raise Away from error
-        sent.acknowledgement = acknowledgement
-        acknowledgement.add_done_callback(partial(self._acknowledged, sent, number))
+        return [parcel for parcel in parcels if id(parcel) not in taken]
 
-    async def _look_for(self, record: Outgoing, error: BaseException) -> None:
-        """Refused, when the broker answers and has not the record's topic or partition."""
+    def _batches(self, group: Sequence[P]) -> Iterator[tuple[Any, list[P]]]:
+        """Closed, each as large as the producer makes them."""
+        assert self._producer is not None
+        batch, members = self._producer.create_batch(), list[P]()
+        for parcel in group:
+            append = partial(
+                _append, key=parcel.record.key.encode(), value=parcel.record.value, headers=parcel.record.kafka_headers
+            )
+            if not append(batch):
+                yield batch, members
+                batch, members = self._producer.create_batch(), list[P]()
+                append(batch)  # an empty one takes any
+            members.append(parcel)
+        yield batch, members
+
+    async def _submit(self, place: tuple[str, int], batch: Any, members: list[P]) -> None:
+        assert self._producer is not None
+        batch.close()
+        acknowledgement = await self._producer.send_batch(batch, place[0], partition=place[1])
+        sent = Sent(members, asyncio.get_running_loop().time(), acknowledgement)
+        self._note(sent)
+        acknowledgement.add_done_callback(partial(self._acknowledged, sent, self._sent))
+
+    def _note(self, sent: Sent[P]) -> None:
+        self._sent += 1
+        self._in_flight[self._sent] = sent
+        self.on_their_way += len(sent.parcels)
+        self.bytes_on_their_way += sent.size
+
+    async def _look_for(self, topic: str, partition: int, error: BaseException) -> None:
+        """Refused, when the broker answers and has not that topic or partition."""
         assert self._producer is not None
         client = self._producer.client
-        partition = record.partition(self._partitions)
-        if partition in (client.cluster.partitions_for_topic(record.topic) or ()):
+        if partition in (client.cluster.partitions_for_topic(topic) or ()):
             return
         try:
             async with asyncio.timeout(2.0):
                 cluster = await client.fetch_all_metadata()
         except (KafkaError, TimeoutError):
             return
-        if partition not in (cluster.partitions_for_topic(record.topic) or ()):
+        if partition not in (cluster.partitions_for_topic(topic) or ()):
             self.refused = Refused(
-                f"Kafka has no topic {record.topic} with {self._partitions} partitions. "
+                f"Kafka has no topic {topic} with {self._partitions} partitions. "
                 "Remedy: `gigz topics apply`, with the GIGZ_PARTITIONS that this process has."
             )
             raise self.refused from error
@@ -211,11 +232,13 @@ class Broker(Generic[P]):
             self._broken = self._broken or error or asyncio.CancelledError()
         else:
             self._in_flight.pop(number, None)
-            self.bytes_on_their_way -= len(sent.parcel.record.value or b"")
-            self.acknowledged += 1
+            self.on_their_way -= len(sent.parcels)
+            self.bytes_on_their_way -= sent.size
+            self.acknowledged += len(sent.parcels)
             self._acknowledged_at = asyncio.get_running_loop().time()
             self._turns = 0
-            sent.parcel.acknowledged()
+            for parcel in sent.parcels:
+                parcel.acknowledged()
         self._pulse.beat()
 
     # -- the producer --------------------------------------------------------------------------------------------------
@@ -273,19 +296,12 @@ class Broker(Generic[P]):
             await self._send_again()
 
     async def _send_again(self) -> None:
-        again, self._in_flight = self._in_flight, {}
-        now = asyncio.get_running_loop().time()
-        waiting = list(again.items())
-        for place, (number, sent) in enumerate(waiting):
-            sent.since = now
-            self._in_flight[number] = sent
-            try:
-                await self._hand_over(number, sent)
-            except (Away, Refused) as error:
-                # The rest stays in its order, for the next producer.
-                self._in_flight |= dict(waiting[place:])
-                self._broken = self._broken or error.__cause__ or error
-                return
+        again = self.unacknowledged
+        self._in_flight, self.on_their_way, self.bytes_on_their_way = {}, 0, 0
+        if again and (left := await self._hand_over(again)):
+            # For the next producer, behind what this one took.
+            self._note(Sent(left, asyncio.get_running_loop().time()))
+            self._broken = self._broken or TimeoutError(self.why)
 
     async def _replace_when_stuck(self) -> None:
         oldest = next(iter(self._in_flight))
@@ -345,6 +361,11 @@ class LastWords(logging.Handler):
         """As before."""
         self._logger.removeHandler(self)
         self._logger.propagate = not any(isinstance(one, LastWords) for one in self._logger.handlers)
+
+
+def _append(batch: Any, *, key: bytes, value: bytes | None, headers: list[tuple[str, bytes]]) -> bool:
+    """Whether it found room."""
+    return batch.append(timestamp=None, key=key, value=value, headers=headers) is not None
 
 
 def patient(producer: AIOKafkaProducer) -> None:

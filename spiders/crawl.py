@@ -45,6 +45,9 @@ T = TypeVar("T")
 Progress = Callable[[Counts, int], None]
 """Called about twice a second with the counts and the pages so far."""
 PROGRESS_S = 0.5
+LOGGED = 20
+"""Faults and findings that are in the log; the rest is counted."""
+LONGEST_LOGGED = 1_000
 REACTOR = "twisted.internet.asyncioreactor.AsyncioSelectorReactor"
 log = structlog.get_logger()
 
@@ -65,6 +68,8 @@ def run_crawl(
     """
     spider = chosen(spider_name)
     key = api_key(settings, spider)
+    mirror_of(settings, spider)
+    spider.check_arguments(errand)
     spider(errand=errand)  # says here, before anything is opened, if it cannot do what is asked
     run_id = run_id or uuid4()
     runlog.keep_log(settings, run_id)
@@ -94,6 +99,22 @@ def api_key(settings: Settings, spider: type[SourceSpider]) -> str:
     return key
 
 
+def mirror_of(settings: Settings, spider: type[SourceSpider]) -> str:
+    """The origin that is asked in place of the source's own hosts; empty: they. SettingsError."""
+    known = {one.name for one in SPIDERS} | {spider.name}
+    if strange := sorted(settings.mirrors.keys() - known):
+        raise SettingsError(
+            f"{PREFIX}SOURCE_MIRRORS: there is no spider {strange[0]!r}. Remedy: `gigz spiders` lists them."
+        )
+    return settings.mirrors.get(spider.name, "")
+
+
+def without_keys(spider: SourceSpider, errand: Errand) -> Errand:
+    """An errand as it may be kept and told: a key that a person typed into it is left out."""
+    told = {name: spider.public(f"{name}={value}").partition("=")[2] for name, value in errand.more.items()}
+    return replace(errand, start_url=spider.keyless(errand.start_url), more=told)
+
+
 async def _recorded(
     settings: Settings,
     spider: type[SourceSpider],
@@ -104,9 +125,11 @@ async def _recorded(
     trigger: Trigger,
     clock: Clock,
 ) -> RunReport:
-    began = spider(errand=errand, api_key=key, clock=clock)
-    scope = errand.scope(spider.name, began.catalogue, "" if errand.artist or errand.mbid else began.start_url)
-    run = Run(run_id, spider.name, began.catalogue, scope, began.start_url, errand, clock(), trigger)
+    mirror = mirror_of(settings, spider)
+    began = spider(errand=errand, api_key=key, clock=clock, mirror=mirror, secrets=settings.api_keys)
+    told, start_url = without_keys(began, errand), began.keyless(began.start_url)
+    scope = told.scope(spider.name, began.catalogue, "" if errand.artist or errand.mbid else start_url)
+    run = Run(run_id, spider.name, began.catalogue, scope, start_url, told, clock(), trigger)
     structlog.contextvars.bind_contextvars(run=str(run_id), spider=spider.name)
     engine = postgres_engine(settings, pool_size=2, name="gigz-spiders")
     try:
@@ -117,13 +140,14 @@ async def _recorded(
             delivering(settings, engine, run_id, scope, spider, clock, full=errand.full) as to,
             polite(settings, engine, str(run_id), spider, fresh=errand.full) as scrapy_settings,
         ):
+            runlog.tell_retries(began.public)
             await runs.begin(engine, run)
             crash: Exception | None = None
-            brake, tally, started, reach = Brake(), Tally(), time.monotonic(), Reach.PART
+            brake, tally, started, reach = Brake(_log_stop), Tally(), time.monotonic(), reach_asked(errand)
             crawling = Crawling()
 
             def snapshot() -> Mapping[str, Any]:
-                figures = tally.figures(to.counts, crawling.stats, time.monotonic() - started, Lost())
+                figures = tally.figures(to.counts, crawling.stats, time.monotonic() - started, Lost(), reach)
                 return {"pages": crawling.pages, **asdict(to.counts), "figures": figures.as_json()}
 
             async with runs.beating(engine, settings, run, snapshot, brake.stop):
@@ -134,6 +158,8 @@ async def _recorded(
                         errand,
                         scrapy_settings,
                         key=key,
+                        mirror=mirror,
+                        secrets=settings.api_keys,
                         progress=progress,
                         clock=clock,
                         brake=brake,
@@ -142,10 +168,11 @@ async def _recorded(
                     )
                     lost = crawling.lost = await to.lost() if outcome.complete else Lost()
                     reach = reach_of(errand, outcome)
-                    tally.faulty(outcome.faults)
+                    tally.faulty(outcome.faults, outcome.unanswered)
                     figures = tally.figures(to.counts, crawling.stats, time.monotonic() - started, lost, reach)
-                    verdict = monitors.judge(figures, await runs.good_figures(engine, spider.name, scope, reach))
-                    if outcome.good and not verdict.withholds:
+                    good = await runs.good_figures(engine, spider.name, scope, reach)
+                    verdict = monitors.judge(figures, good, looked=not outcome.faults)
+                    if outcome.good and not verdict.withholds and await runs.goes_on(engine, run_id):
                         if outcome.complete:
                             await to.vanish()
                         # Of a crawl that was cut or of some nights only, what lies between was not read.
@@ -155,10 +182,11 @@ async def _recorded(
                     outcome, verdict = replace(crawling.outcome, faults=(str(error),)), monitors.Verdict()
                 except Exception as error:  # a fault of our own: it is recorded, then it crashes
                     crash, verdict = error, monitors.Verdict()
-                    outcome = replace(crawling.outcome, faults=(f"{type(error).__name__}: {error}",))
-            tally.faulty(outcome.faults)
+                    outcome = replace(crawling.outcome, faults=(began.public(f"{type(error).__name__}: {error}"),))
+            tally.faulty(outcome.faults, outcome.unanswered)
             lost = crawling.lost or Lost()
             figures = tally.figures(to.counts, crawling.stats, time.monotonic() - started, lost, reach)
+            _log_end(outcome, verdict, to.counts)
             report = RunReport(
                 run_id=run_id,
                 spider=spider.name,
@@ -187,6 +215,23 @@ async def _recorded(
     return report
 
 
+def _log_stop(why: str) -> None:
+    log.warning("told to stop", why=why)
+
+
+def _log_end(outcome: "Outcome", verdict: monitors.Verdict, counts: Counts) -> None:
+    """For the run's log: what went wrong, the verdict, the end."""
+    for fault in outcome.faults[:LOGGED]:
+        log.error("fault", what=fault[:LONGEST_LOGGED])
+    if len(outcome.faults) > LOGGED:
+        log.error("faults", not_told=len(outcome.faults) - LOGGED)
+    found = [finding.text for finding in verdict.findings]
+    say = log.warning if verdict.suspect else log.info
+    say("judged", suspect=verdict.suspect, withholds=verdict.withholds, good_runs=verdict.runs, findings=found[:LOGGED])
+    say = log.info if outcome.good else log.warning
+    say("run ended", state=outcome.state.value, pages=outcome.pages, **asdict(counts))
+
+
 @dataclass(frozen=True)
 class Outcome:
     """What came of a crawl, before anyone judged it."""
@@ -194,6 +239,8 @@ class Outcome:
     pages: int = 0
     faults: tuple[str, ...] = ()
     """What went wrong: nothing, when the crawl is good."""
+    unanswered: frozenset[str] = frozenset()
+    """Those of them that are requests that failed."""
     stopped: str = ""
     """By whom or by what it was told to stop."""
     cut: str = ""
@@ -223,11 +270,20 @@ class Outcome:
     @property
     def told(self) -> tuple[str, ...]:
         """Everything that a person should know."""
-        return tuple(part for part in (*self.faults, self.stopped, self.cut) if part)
+        return tuple(dict.fromkeys(part for part in (*self.faults, self.stopped, self.cut) if part))
+
+
+def reach_asked(errand: Errand) -> Reach:
+    """How much of its scope a crawl is sent for."""
+    if errand.since or errand.until:
+        return Reach.PART
+    return Reach.NEWS if errand.watermark else Reach.WHOLE
 
 
 def reach_of(errand: Errand, outcome: Outcome) -> Reach:
-    """How much of its scope a crawl read."""
+    """How much of its scope a crawl read; of one that failed, how much it was sent for."""
+    if outcome.faults:
+        return reach_asked(errand)
     if outcome.complete:
         return Reach.WHOLE
     news = outcome.good and not outcome.cut and errand.watermark and not errand.since and not errand.until
@@ -237,14 +293,17 @@ def reach_of(errand: Errand, outcome: Outcome) -> Reach:
 class Brake:
     """Stops a crawl in order, from wherever: what was scraped is still delivered."""
 
-    def __init__(self) -> None:
+    def __init__(self, told: Callable[[str], None] = lambda why: None) -> None:
+        """`told` hears the reason."""
         self.why = ""
+        self._told = told
         self._stop: Callable[[], None] | None = None
 
     def stop(self, why: str) -> None:
         """Tell it to end; the first reason stays."""
         if not self.why:
             self.why = why
+            self._told(why)
             if self._stop is not None:
                 self._stop()
 
@@ -282,6 +341,8 @@ async def crawl(
     scrapy_settings: ScrapySettings,
     *,
     key: str = "",
+    mirror: str = "",
+    secrets: tuple[str, ...] = (),
     progress: Progress | None = None,
     clock: Clock = utc_now,
     brake: Brake | None = None,
@@ -313,7 +374,7 @@ async def crawl(
     crawler.signals.connect(broke, signals.spider_error)
     crawler.signals.connect(tally.answered, signals.response_downloaded)
     async with _told(progress, delivery, crawling), _braked(crawler, brake):
-        await runner.crawl(crawler, errand=errand, api_key=key, clock=clock)
+        await runner.crawl(crawler, errand=errand, api_key=key, clock=clock, mirror=mirror, secrets=secrets)
         try:
             await delivery.settle()
         except NotDelivered as error:
@@ -327,16 +388,20 @@ async def crawl(
     whole = not brake.why and not crawled.cut and not errand.bounded
     if not faults and whole and not counts.scraped:
         faults.append(
-            f"the crawl yielded nothing: {crawled.pages} pages read from {crawled.start_url}, no {spider.format} in it"
+            f"the crawl yielded nothing: {crawled.pages} pages read from {crawled.keyless(crawled.start_url)}, "
+            f"no {spider.format} in it"
         )
+    if not faults and not brake.why and crawled.cut and crawled.cut == crawled.leaving and not counts.scraped:
+        faults.append(crawled.cut)  # the quota was used up before anything was read
     if not faults and not counts.settled:
         told = f"{counts.delivered} delivered, {counts.unchanged} unchanged and {counts.rejected} rejected"
         faults.append(f"{counts.scraped} scraped, but {told}")
     crawling.outcome = Outcome(
         crawled.pages,
-        tuple(dict.fromkeys(faults)),
+        tuple(dict.fromkeys(map(crawled.public, faults))),
+        frozenset(crawled.unanswered),
         brake.why,
-        crawled.cut or crawled.unread,
+        crawled.public(crawled.cut or crawled.unread),
         errand.bounded,
         crawled.newest,
     )

@@ -13,6 +13,7 @@ Errors
 """
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -32,22 +33,23 @@ from deploy.settings import Settings
 from schemas.message import new_trace
 from schemas.outgoing import Origin, Outgoing, fitting, outgoing, reject
 from schemas.raw import RawArtist, RawEvent, RawKind, RawMessage, RawSetlist, RawVenue
+from schemas.rejection import Reason
 from schemas.rows import envelope
-from spiders.broker import Away, Broker, Pulse, Refused
+from spiders.broker import Broker, Pulse, Refused
 from spiders.formats.base import Clock, Item, Shows, SourceSpider, Unreadable
 from spiders.seen import Key, Known, Memory, NotRemembered, Scope, Sighting, sighting
 from spiders.spool import FOLDER, MEGABYTE, Place, Spool, SpoolError
 
 STAGE = "spiders"
 T = TypeVar("T")
-BATCH = 500
+BATCH = 1_000
 """Items looked up at once."""
-LINGER_S = 0.1
-"""How long a batch is filled: a statement costs as much as twenty of its rows."""
-QUEUED_BYTES = 4 * MEGABYTE
+LINGER_S = 0.5
+"""How long a batch is filled: a statement costs as much as a hundred of its rows."""
+QUEUED_BYTES = 8 * MEGABYTE
 """Items taken from the spider and not looked at yet; more make the spider wait."""
-IN_FLIGHT = 1_000
-"""Items sent and not acknowledged: at 2 KB each 2 MB, and more than a linger of 30 ms can fill."""
+IN_FLIGHT = 2_000
+"""Items sent and not acknowledged, or not remembered: some batches."""
 IN_FLIGHT_BYTES = 16 * MEGABYTE
 READ_BYTES = MEGABYTE
 """Read from the spool at once."""
@@ -205,6 +207,8 @@ class KafkaDelivery:
         self._wait_s = wait_s
         self._numbers = dict.fromkeys(("scraped", "delivered", "unchanged", "rejected", "vanished"), 0)
         self._new = 0
+        self._back = 0
+        """Had vanished, and are there again: neither new nor known to the scope before."""
         self._left_behind = 0
         self._failure: BaseException | None = None
         self._hurry = False
@@ -214,7 +218,7 @@ class KafkaDelivery:
         self._queue: deque[Item] = deque()
         self._queued_bytes = 0
         self._arrived = asyncio.Event()
-        self._taken = Pulse()
+        self._filled, self._taken = Pulse(), Pulse()
         self._busy = False
         # to Kafka
         self._changed = pulse
@@ -263,6 +267,7 @@ class KafkaDelivery:
     async def deliver(self, item: Item) -> None:
         """Take an item; waits while so many are not looked at yet that the crawl must pause. NotDelivered."""
         self._check()
+        item = storable(item)
         self._numbers["scraped"] += 1
         async with self._turn:  # in turn: the order of one source_id's items is kept
             while self._queued_bytes > QUEUED_BYTES:
@@ -271,6 +276,8 @@ class KafkaDelivery:
             self._queue.append(item)
             self._queued_bytes += weight(item)
         self._arrived.set()
+        if self._enough:
+            self._filled.beat()
 
     async def settle(self) -> None:
         """Wait until everything is acknowledged and remembered, the spool's too. NotDelivered.
@@ -278,6 +285,7 @@ class KafkaDelivery:
         As long as Kafka takes something it is waited for; then for `spool_wait_s`.
         """
         self._hurry = True
+        self._filled.beat()
         now = asyncio.get_running_loop().time
         progress, since = self._progress, now()
         while not self._done:
@@ -297,7 +305,7 @@ class KafkaDelivery:
             counted, missing = await self._memory.lost(self._scope)
         except NotRemembered as error:
             raise NotDelivered(str(error)) from error
-        return Lost(known=max(missing, counted - self._new), missing=missing, new=self._new)
+        return Lost(known=max(missing, counted - self._new - self._back), missing=missing, new=self._new)
 
     async def vanish(self) -> None:
         """Tell of those that they are gone, with what was seen of them last. NotDelivered."""
@@ -313,8 +321,8 @@ class KafkaDelivery:
     async def _work(self) -> None:
         while True:
             await self._arrived.wait()
-            if len(self._queue) < BATCH and not self._hurry:
-                await asyncio.sleep(LINGER_S)
+            if not self._enough:
+                await self._filled.wait(LINGER_S)
             self._busy = True
             batch = [self._queue.popleft() for _ in range(min(BATCH, len(self._queue)))]
             self._queued_bytes -= sum(map(weight, batch))
@@ -324,6 +332,11 @@ class KafkaDelivery:
             await self._carry(await self._changed_ones(batch))
             self._busy = False
             self._changed.beat()
+
+    @property
+    def _enough(self) -> bool:
+        """For a batch."""
+        return self._hurry or len(self._queue) >= BATCH or self._queued_bytes > QUEUED_BYTES
 
     async def _changed_ones(self, batch: Sequence[Item]) -> list[Parcel]:
         """Those to publish, in order; the others are counted."""
@@ -347,7 +360,8 @@ class KafkaDelivery:
                     coming.again = at
                 continue
             parcel = self._parcel(later(item, known, at), at)
-            self._new += parcel.sighting is not None and (known is None or known.vanished)
+            self._new += parcel.sighting is not None and known is None
+            self._back += parcel.sighting is not None and known is not None and known.vanished
             parcels.append(parcel)
         await self._memory.touch(unchanged, self._scope.run_id, self._scope.name, at)
         self._numbers["unchanged"] += len(unchanged)
@@ -397,14 +411,14 @@ class KafkaDelivery:
 
     async def _send(self, left: deque[Parcel]) -> None:
         """To Kafka, as many as may be on their way at once."""
-        while left and self._broker.on_their_way + len(self._here) < IN_FLIGHT:
-            if self._broker.bytes_on_their_way > IN_FLIGHT_BYTES:
-                return
-            try:
-                await self._broker.send(left[0])
-            except Away:
-                return
-            left.popleft()
+        room = IN_FLIGHT - self._broker.on_their_way - len(self._here)
+        size = self._broker.bytes_on_their_way
+        some: list[Parcel] = []
+        while left and len(some) < room and size <= IN_FLIGHT_BYTES:
+            size += len(left[0].record.value or b"")
+            some.append(left.popleft())
+        if some:
+            left.extendleft(reversed(await self._broker.send(some)))
 
     async def _keep(self, left: deque[Parcel]) -> None:
         """To the disk, behind everything that came before."""
@@ -448,7 +462,7 @@ class KafkaDelivery:
     @property
     def _loose(self) -> list[Parcel]:
         """With Kafka, not acknowledged, and not on disk."""
-        return [sent.parcel for sent in self._broker.unacknowledged if sent.parcel.place is None]
+        return [parcel for parcel in self._broker.unacknowledged if parcel.place is None]
 
     # -- from the disk to Kafka ----------------------------------------------------------------------------------------
 
@@ -581,6 +595,15 @@ def key_of(message: RawMessage) -> Key:
     return Key(message.topic, message.source, message.source_id)
 
 
+def storable(item: Item) -> Item:
+    """The item; unreadable where what it is known by holds a NUL, which PostgreSQL keeps in no text."""
+    if not isinstance(item, RawMessage) or "\0" not in item.source + item.source_id:
+        return item
+    source, where = item.source.replace("\0", ""), (item.url or "").replace("\0", "")
+    text = "source_id: holds a NUL character, which no store keeps"
+    return Unreadable(item.topic, source, where, Reason.BAD_VALUE, text, item.to_bytes())
+
+
 def later(message: RawMessage, known: Known | None, now: datetime) -> RawMessage:
     """The message, with a time after that of what it replaces: readers ignore what is older.
 
@@ -664,13 +687,17 @@ class ItemPipeline:
         self._tell = tell
         self._stopping: asyncio.Task[None] | None = None
         self._waiting = 0
-        self._pausing: asyncio.TimerHandle | None = None
+        self._since = 0.0
+        """When the first of those that wait came."""
+        self._watching: asyncio.Task[None] | None = None
 
     async def process_item(self, item: Item) -> Item:
         """Count it and deliver it."""
         self._tally.add(item)
+        if self._watching is None:
+            self._watching = asyncio.get_running_loop().create_task(self._watch())
         if not self._waiting:
-            self._pausing = asyncio.get_running_loop().call_later(PAUSE_AFTER_S, self._pause)
+            self._since = time.monotonic()
         self._waiting += 1
         try:
             await self._delivery.deliver(item)
@@ -681,22 +708,27 @@ class ItemPipeline:
                 self._stopping = asyncio.get_running_loop().create_task(self._crawler.stop_async())
         finally:
             self._waiting -= 1
-            if not self._waiting:
-                self._go_on()
         return item
 
-    def _pause(self) -> None:
-        """No more requests: Scrapy itself would go on until it holds 5 MB of pages whose items wait."""
-        if self._crawler.engine is not None:
-            self._crawler.engine.pause()
-            log.warning("crawl_paused", waiting=self._waiting, spooled=self._delivery.counts.spooled)
+    def close_spider(self) -> None:
+        """Scrapy is done with it."""
+        if self._watching is not None:
+            self._watching.cancel()
 
-    def _go_on(self) -> None:
-        if self._pausing is not None:
-            self._pausing.cancel()
-        if self._crawler.engine is not None and self._crawler.engine.paused:
-            self._crawler.engine.unpause()
-            log.info("crawl_goes_on")
+    async def _watch(self) -> None:
+        """No more requests while items wait: Scrapy itself would go on until it holds 5 MB of pages whose items do."""
+        while True:
+            await asyncio.sleep(LOOK_S)
+            engine = self._crawler.engine
+            stuck = self._waiting > 0 and time.monotonic() - self._since > PAUSE_AFTER_S
+            if engine is None or engine.paused is stuck:
+                continue
+            if stuck:
+                engine.pause()
+                log.warning("crawl_paused", waiting=self._waiting, spooled=self._delivery.counts.spooled)
+            else:
+                engine.unpause()
+                log.info("crawl_goes_on")
 
 
 def pipeline(delivery: Delivery, tell: Callable[[NotDelivered], None], tally: Tallies) -> type[ItemPipeline]:

@@ -1,7 +1,7 @@
 """What a run is judged by: counts, requests by status, bytes, latency, how full the fields are."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -47,7 +47,7 @@ class Figures:
     coverage: Mapping[str, float] = field(default_factory=dict)
     """Field -> share of the messages that have it, 0 to 1; `coordinates` are lat and lon together."""
     errors: int = 0
-    """Everything that went wrong: faults of the crawl, requests that failed, rejected items."""
+    """Everything that went wrong, once each: requests that failed, other faults of the crawl, rejected items."""
     rejected: int = 0
     """Items that no message can be made of, or that are too large."""
     samples: tuple[str, ...] = ()
@@ -118,13 +118,13 @@ class Tally:
         if waited is not None:
             self._answers += 1
             self._waited_s += waited
-        if response.status >= 400 and not response.url.endswith("/robots.txt"):
+        if response.status >= 400 and not (request.meta.get("is_robots") or response.url.endswith("/robots.txt")):
             self._sample("answer", f"{spider.public(request.url)} answered {response.status}")
 
-    def faulty(self, faults: Iterable[str]) -> None:
-        """What made the run fail, all of it."""
+    def faulty(self, faults: Iterable[str], unanswered: Collection[str] = ()) -> None:
+        """What made the run fail, all of it; `unanswered` are those that are counted as failed requests already."""
         told = list(faults)
-        self._faults = len(told)
+        self._faults = len(set(told) - set(unanswered))
         self._samples["fault"].clear()
         for fault in told:
             self._sample("fault", fault)

@@ -17,7 +17,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from deploy.settings import SettingsError
 from schemas.tables import OperatorLogRow, RunRow, RunState, WatchedBy
 from spiders import runs
-from spiders.monitors import COLD
+from spiders.figures import figures_of
+from spiders.monitors import COLD, judge
 
 ACCEPTED = "accepted"
 """Name among a run's figures, and in the operators' log."""
@@ -42,14 +43,17 @@ class Judgement:
     @property
     def told(self) -> str:
         """In one sentence."""
+        ended = "it has not ended" if self.state in LIVE else f"it is {self.state.value}"
+        because = f" ({self.why})" if self.why else ""
         if not self.judged.get("compared"):
-            ended = "it has not ended" if self.state in LIVE else f"it is {self.state.value}"
-            return f"not judged: {ended}" + (f" ({self.why})" if self.why else "")
+            return f"not judged: {ended}{because}"
         runs = self.judged["runs"]
         alike = f"{runs} good runs that read {REACH[self.reach]}"
         base = f"compared with {alike}"
         if self.judged["cold"]:
             base = f"cold start: {alike}, a baseline needs {COLD}; absolute limits only"
+        if self.state is not RunState.FINISHED:
+            return f"{self.state.value}{because}; {base}"
         if not self.suspect:
             return f"good; {base}"
         withheld = "; the watermark did not move and nothing vanished" if self.judged["withholds"] else ""
@@ -65,6 +69,7 @@ class Judgement:
             "reach": self.reach,
             "suspect": self.suspect,
             "verdict": self.told,
+            "why": self.why,
             "good_runs": self.judged.get("runs", 0),
             "cold_start": self.judged.get("cold"),
             "withholds": self.judged.get("withholds", False),
@@ -92,6 +97,12 @@ async def explain(engine: AsyncEngine, run: UUID | str) -> Judgement:
             .limit(1)
         )
         accepted = (await connection.execute(log)).one_or_none()
+    judged = row.figures.get("judged", {})
+    if not judged.get("compared") and row.state not in LIVE and row.figures and row.scope:
+        # It died before it was judged: its last heartbeat told what it had by then.
+        figures = figures_of(row.figures)
+        good = await runs.good_figures(engine, row.spider, row.scope, figures.reach, before=row.started_at)
+        judged = judge(figures, good, looked=False).as_json()
     return Judgement(
         run_id=run_id,
         spider=row.spider,
@@ -100,7 +111,7 @@ async def explain(engine: AsyncEngine, run: UUID | str) -> Judgement:
         suspect=row.suspect,
         why=row.why,
         reach=row.figures.get("reach", "part"),
-        judged=row.figures.get("judged", {}),
+        judged=judged,
         accepted=accepted and {"at": accepted.at.isoformat(), "who": accepted.who, "why": accepted.why},
     )
 

@@ -53,6 +53,7 @@ NEW = Rule("new_ids", high=True, step=0.25)
 MISSING = Rule("missing_ids", high=True, step=0.1, absolute=HALF)
 COVERAGE = Rule("coverage", high=False, step=0.1)
 """One for each field: `coverage.venue`."""
+OF_IDS = (NEW.name, MISSING.name)
 RULES = (FEWER, MORE, ERRORS, REJECTED, REQUESTS, LATENCY, NEW, MISSING, COVERAGE)
 
 
@@ -110,15 +111,17 @@ class Verdict:
         }
 
 
-def judge(run: Figures, good: Sequence[Mapping[str, Any]]) -> Verdict:
+def judge(run: Figures, good: Sequence[Mapping[str, Any]], *, looked: bool = True) -> Verdict:
     """A run beside the figures of the last good runs of its scope, newest first.
+
+    `looked`: it came far enough to know which ids are missing; one that failed did not.
 
     A run that an operator accepted (`accepted` in its figures) is where the present normal begins: what was before it
     does not count any more.
     """
     alike = _alike(run.reach, good)
     before = [dict(measured(figures)) for figures in alike]
-    compared = tuple(_findings(run, alike, before))
+    compared = tuple(one for one in _findings(run, alike, before) if looked or one.rule not in OF_IDS)
     suspect = any(one.beyond for one in compared)
     return Verdict(compared, len(before), suspect and any(_lost_half(run.reach, one) for one in compared))
 
@@ -147,7 +150,7 @@ def measured(run: Figures) -> Iterator[tuple[str, float]]:
     if run.reach is not Reach.PART:
         yield FEWER.name, run.items
         yield MORE.name, run.items
-    yield ERRORS.name, _share(run.errors, run.items + run.requests)
+    yield ERRORS.name, min(1.0, _share(run.errors, run.items + run.requests))
     yield REJECTED.name, _share(run.rejected, run.items)
     yield REQUESTS.name, _share(failing(run.statuses), sum(run.statuses.values()))
     yield LATENCY.name, run.latency_s

@@ -8,7 +8,6 @@ from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
-from difflib import get_close_matches
 from typing import Any
 from urllib.parse import urlsplit
 from uuid import UUID
@@ -22,10 +21,10 @@ from deploy.settings import PREFIX, Settings, SettingsError
 from schemas.tables import OperatorLogRow, RunRow, RunState, ScheduleRow, Trigger, WatchedBy
 from spiders import judgements, runs
 from spiders.crawl import api_key, chosen
-from spiders.errand import LISTS, Errand, errand_of
+from spiders.errand import Errand, errand_of
 from spiders.formats.base import Clock, SourceSpider, utc_now
-from spiders.runs import Step, short
-from spiders.schedule import Cron, Plan, checked_name, cron_of
+from spiders.runs import ACTIVE, Step, short
+from spiders.schedule import Cron, Plan, checked_name, cron_of, seconds_of
 from spiders.sources import SPIDERS
 
 LOCK_CLASS = 0x6769677A
@@ -67,6 +66,22 @@ class SpiderInfo:
     def as_json(self) -> dict[str, Any]:
         """For `--json`."""
         return asdict(self)
+
+
+@dataclass(frozen=True)
+class Changed:
+    """A schedule that was paused, taken up again or removed, and what became of its runs."""
+
+    plan: Plan
+    stopped: Sequence[UUID] = ()
+    """Waited, and will not start."""
+    under_way: Sequence[UUID] = ()
+    """Go on."""
+
+    def __str__(self) -> str:
+        told = [f"run {short(run_id)} waited and was stopped" for run_id in self.stopped]
+        told += [f"run {short(run_id)} is under way and goes on" for run_id in self.under_way]
+        return "; ".join(told)
 
 
 class Operations:
@@ -175,8 +190,11 @@ class Operations:
             await self._note(connection, name, row and str(plan_of(row)), str(plan), who, why)
         return plan
 
-    async def pause(self, name: str, paused: bool, who: str, why: str | None = None) -> Plan:
-        """Pause a schedule or take it up again; dates that passed meanwhile are not made up for. OperationRefused."""
+    async def pause(self, name: str, paused: bool, who: str, why: str | None = None) -> "Changed":
+        """Pause a schedule or take it up again; dates that passed meanwhile are not made up for. OperationRefused.
+
+        A run of it that waits is stopped with the pause; one that is under way goes on.
+        """
         async with self._writing() as connection:
             row = await self._schedule(connection, name)
             before = plan_of(row)
@@ -187,15 +205,17 @@ class Operations:
             put = update(ScheduleRow).where(ScheduleRow.name == name).values(paused=paused, next_at=next_at)
             await connection.execute(put)
             await self._note(connection, name, str(before), str(plan), who, why)
-        return plan
+            stopped, under_way = await self._given_up(connection, name, "paused", who, why) if paused else ([], [])
+        return Changed(plan, stopped, under_way)
 
-    async def remove(self, name: str, who: str, why: str | None = None) -> Plan:
-        """Remove a schedule; its runs stay, one that waits as well. OperationRefused."""
+    async def remove(self, name: str, who: str, why: str | None = None) -> "Changed":
+        """Remove a schedule. A run of it that waits is stopped, one that is under way goes on. OperationRefused."""
         async with self._writing() as connection:
             plan = plan_of(await self._schedule(connection, name))
             await connection.execute(delete(ScheduleRow).where(ScheduleRow.name == name))
             await self._note(connection, name, str(plan), None, who, why)
-        return plan
+            stopped, under_way = await self._given_up(connection, name, "removed", who, why)
+        return Changed(plan, stopped, under_way)
 
     async def schedules(self) -> list[Row[Any]]:
         """Every schedule's row, the next one first."""
@@ -219,6 +239,10 @@ class Operations:
         """Whether a scheduler is active: else nothing that waits is started."""
         async with self._writing() as connection:
             return bool(await connection.scalar(HOLDS, {"lock_class": LOCK_CLASS, "number": SCHEDULER}))
+
+    def seconds_of(self, written: str) -> int:
+        """A time limit as it is typed. SettingsError."""
+        return seconds_of(written)
 
     def warnings(self, spider: str) -> list[str]:
         """What will go wrong though it can be asked for."""
@@ -253,9 +277,7 @@ class Operations:
                 f"start_url {errand.start_url!r} is no web address. Remedy: http:// or https://; "
                 "a file is read by `gigz crawl` or `gigz schedule` on the machine that has it."
             )
-        for name in errand.more:
-            if like := get_close_matches(name, LISTS, n=1, cutoff=0.6):
-                raise SettingsError(f"--arg {name}=... is not known. Remedy: {like[0]}={errand.more[name]}.")
+        kind.check_arguments(errand)
         kind(errand=errand)
         return errand
 
@@ -278,6 +300,21 @@ class Operations:
             there = f"one of {', '.join(names)}" if names else "`gigz schedule add`; there is none yet"
             raise OperationRefused(f"there is no schedule {name!r}. Remedy: {there}.")
         return row
+
+    async def _given_up(
+        self, connection: AsyncConnection, name: str, what: str, who: str, why: str | None
+    ) -> tuple[list[UUID], list[UUID]]:
+        """Stop what a schedule has in the queue; those, and its runs under way."""
+        # Under their locks: one that begins in this moment is under way, and not stopped half-way.
+        query = select(RunRow.run_id, RunRow.state).where(
+            RunRow.schedule == name, RunRow.state.in_((RunState.QUEUED, *ACTIVE))
+        )
+        rows = (await connection.execute(query.order_by(RunRow.run_id).with_for_update())).all()
+        told = f"schedule {name} was {what} by {who}" + (f": {why}" if why else "")
+        waiting = [row.run_id for row in rows if row.state is RunState.QUEUED]
+        for run_id in waiting:
+            await runs.stop_run(connection, run_id, Step(who, self._clock(), told), told)
+        return waiting, [row.run_id for row in rows if row.state in ACTIVE]
 
     async def _note(
         self,

@@ -1,11 +1,14 @@
 """What a run's process said: `GIGZ_HOME/runs/RUN_ID.log`, bounded, never a secret. The last lines go to the row."""
 
 import io
+import json
+import logging
 import os
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 from urllib.parse import quote, quote_plus, urlsplit
 from uuid import UUID
 
@@ -21,6 +24,9 @@ KEPT_BYTES = 1_000_000
 TAIL_LINES = 100
 TAIL_BYTES = 64_000
 KEPT_DAYS = 30
+LONGEST_LINE = 1_000
+MOST_RETRIES = 100
+LOUD = ("warning", "error", "critical")
 LEAST_SECRET = 4
 """A shorter value would mask half of every line."""
 log = structlog.get_logger()
@@ -49,7 +55,70 @@ def keep_log(settings: Settings, run_id: UUID) -> None:
 
 
 def tail(settings: Settings, run_id: UUID, lines: int = TAIL_LINES) -> str | None:
-    """The last lines; None when there is no log on this machine."""
+    """The last lines in words, for people; None when there is no log on this machine."""
+    text = _end_of(settings, run_id)
+    return None if text is None else "\n".join(map(in_words, without(text, secrets_of(settings), lines).splitlines()))
+
+
+def last_said(settings: Settings, run_id: UUID) -> str:
+    """The last warning, error or line of a traceback; else the last line; in words, empty when there is none."""
+    text = masked(_end_of(settings, run_id) or "", secrets_of(settings))
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    loud = [line for line in lines if (told := _entry(line)) is None or told.get("level") in LOUD]
+    last = (loud or lines or [""])[-1]
+    return in_words(last, at=False)[:LONGEST_LINE]
+
+
+def in_words(line: str, *, at: bool = True) -> str:
+    """A line of JSON logs as a person reads it: `at`, level, event, the rest as name=value; another one as it is."""
+    told = _entry(line)
+    if told is None:
+        return line
+    level, instant = str(told.pop("level", "")), str(told.pop("timestamp", ""))[11:19]
+    event, trace = str(told.pop("event", "")), told.pop("exception", None)
+    for name in ("run", "spider", "stage", "run_id"):
+        told.pop(name, None)
+    rest = " ".join(f"{k}={v if isinstance(v, str) else json.dumps(v, ensure_ascii=False)}" for k, v in told.items())
+    head = f"{instant} {level:7} " if at else ""
+    return f"{head}{event} {rest}".rstrip() + (f"\n{trace}" if trace else "")
+
+
+def _entry(line: str) -> dict[str, Any] | None:
+    try:
+        told = json.loads(line)
+    except ValueError:
+        return None
+    return told if isinstance(told, dict) and "event" in told else None
+
+
+class Retries(logging.Filter):
+    """Lets Scrapy's word on each retry into the log as a warning: the first `MOST_RETRIES` of a run."""
+
+    def __init__(self, public: Callable[[str], str]) -> None:
+        super().__init__()
+        self._public = public
+        self._left = MOST_RETRIES
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether it is told; what gives up is told always."""
+        record.msg, record.args = self._public(record.getMessage()), ()
+        if record.levelno >= logging.WARNING:
+            return True
+        self._left -= 1
+        if self._left == 0:
+            record.msg += f" (the {MOST_RETRIES}th, further ones are not told)"
+        record.levelno, record.levelname = logging.WARNING, "WARNING"
+        return self._left >= 0
+
+
+def tell_retries(public: Callable[[str], str]) -> None:
+    """From here on, this process logs what is asked again, without the keys that `public` takes out."""
+    scrapys = logging.getLogger("scrapy.downloadermiddlewares.retry")
+    scrapys.setLevel(logging.DEBUG)
+    scrapys.addFilter(Retries(public))
+
+
+def _end_of(settings: Settings, run_id: UUID) -> str | None:
     try:
         with log_path(settings, run_id).open("rb") as file:
             size = file.seek(0, os.SEEK_END)
@@ -59,7 +128,7 @@ def tail(settings: Settings, run_id: UUID, lines: int = TAIL_LINES) -> str | Non
         return None
     if size > TAIL_BYTES:
         text = text.partition("\n")[2]
-    return without(text.replace("\0", "\ufffd"), secrets_of(settings), lines)
+    return text.replace("\0", "\ufffd")
 
 
 def without(text: str, secrets: tuple[str, ...], lines: int = TAIL_LINES) -> str:

@@ -341,6 +341,15 @@ def as_asked(report: RunReport, state: RunState, why: str | None) -> RunReport:
     return replace(report, why=why, state=RunState.FAILED if why.startswith(TIME_LIMIT) else report.state)
 
 
+async def goes_on(engine: AsyncEngine, run_id: UUID) -> bool:
+    """Whether the row says still that the run is under way: one that was frozen may have been taken for lost."""
+    async with engine.connect() as connection:
+        state = await connection.scalar(select(RunRow.state).where(RunRow.run_id == run_id))
+    if state not in ACTIVE:
+        log.error("nothing vanishes and no watermark moves: the run was ended from elsewhere", state=state)
+    return state in ACTIVE
+
+
 async def stop_run(connection: AsyncConnection, run_id: UUID, step: Step, why: str) -> RunState:
     """Ask a run to stop: one that waits is stopped, one that runs will be. Its new state. RunRefused.
 
@@ -466,9 +475,12 @@ def _line(error: BaseException) -> str:
 
 
 async def good_figures(
-    engine: AsyncEngine, spider: str, scope: str, reach: str, most: int = 20
+    engine: AsyncEngine, spider: str, scope: str, reach: str, most: int = 20, before: datetime | None = None
 ) -> list[Mapping[str, Any]]:
-    """Figures of the last good runs of this scope and reach, newest first: finished, and not suspect or accepted."""
+    """Figures of the last good runs of this scope and reach, newest first: finished, and not suspect or accepted.
+
+    `before`: those that had begun by then.
+    """
     query = (
         select(RunRow.figures)
         .where(
@@ -481,5 +493,7 @@ async def good_figures(
         .order_by(RunRow.started_at.desc())
         .limit(most)
     )
+    if before is not None:
+        query = query.where(RunRow.started_at < before)
     async with engine.connect() as connection:
         return [row.figures for row in await connection.execute(query)]

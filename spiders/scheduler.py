@@ -409,14 +409,14 @@ class Scheduler:
             return
         if row.state is RunState.QUEUED:
             if code != runs.WAITS:
-                last = _last_line(runlog.tail(self._settings, run_id))
+                last = runlog.last_said(self._settings, run_id)
                 await self._settle(
                     session, row, RunState.FAILED, f"{said} before it began: {last or 'it said nothing'}"
                 )
         elif run_id in self._asked:
             await self._settle(session, row, *_as_asked(row, said))
         else:
-            last = _last_line(runlog.tail(self._settings, run_id))
+            last = runlog.last_said(self._settings, run_id)
             if "MemoryError" in last:
                 why = f"memory limit: nothing was left of {self._settings.run_memory_mb:,} MB (GIGZ_RUN_MEMORY_MB)"
                 await self._settle(session, row, RunState.FAILED, f"{why}; {said}")
@@ -645,11 +645,6 @@ def _code(code: int) -> str:
         return signal.Signals(-code).name
     except ValueError:
         return f"signal {-code}"
-
-
-def _last_line(tail: str | None) -> str:
-    lines = [line.strip() for line in (tail or "").splitlines() if line.strip()]
-    return lines[-1][:1_000] if lines else ""
 
 
 def _line(error: BaseException) -> str:

@@ -87,10 +87,18 @@ class Sighting:
             return None
 
     @property
-    def record(self) -> str:
-        """The column of that name. PostgreSQL's text holds no NUL."""
-        body = orjson.dumps({**self.told, "seen_at": self.seen_at.isoformat()}, option=orjson.OPT_NON_STR_KEYS)
-        return body.decode().replace("\\u0000", "")
+    def row(self) -> dict[str, Any]:
+        """As the table has it."""
+        return {
+            **self.key._asdict(),
+            "content_hash": self.content_hash,
+            "night": self.night,
+            "scope": self.scope,
+            "run_id": self.run_id,
+            "last_seen_at": self.at,
+            "vanished": self.vanished,
+            "record": {**self.told, "seen_at": self.seen_at},
+        }
 
 
 def sighting(message: RawMessage, *, at: datetime, run_id: UUID, scope: str) -> Sighting:
@@ -137,27 +145,23 @@ _COUNTED = """
     and (cast(:ahead_of as date) is null or night is null or night > cast(:ahead_of as date))
 """
 _MISSING = "run_id <> :run and last_seen_at <= :began"
-KNOWN = text("""
+# One parameter of JSON: psycopg's arrays of text cost more than all the rest of a delivery.
+_ASKED = "json_to_recordset(cast(:keys as json)) as asked (topic text, source text, source_id text)"
+KNOWN = text(f"""
     select topic, source, source_id, content_hash, record ->> 'seen_at' as seen_at, vanished
-    from state.seen
-    join unnest(cast(:topics as text[]), cast(:sources as text[]), cast(:ids as text[]))
-        as asked (topic, source, source_id)
-    using (topic, source, source_id)
-""")
-TOUCH = text("""
-    update state.seen set run_id = :run, scope = :scope, last_seen_at = :at, updated_at = now()
-    from unnest(cast(:topics as text[]), cast(:sources as text[]), cast(:ids as text[]))
-        as asked (topic, source, source_id)
+    from {_ASKED} join state.seen using (topic, source, source_id)
+""")  # noqa: S608 - of our own constants
+TOUCH = text(f"""
+    update state.seen set run_id = :run, scope = :scope, last_seen_at = :at, updated_at = now() from {_ASKED}
     where (seen.topic, seen.source, seen.source_id) = (asked.topic, asked.source, asked.source_id)
     and seen.last_seen_at <= :at
-""")
+""")  # noqa: S608 - of our own constants
 REMEMBER = text("""
     insert into state.seen as old
         (topic, source, source_id, content_hash, night, scope, run_id, last_seen_at, vanished, record)
-    select * from unnest(
-        cast(:topics as text[]), cast(:sources as text[]), cast(:ids as text[]), cast(:hashes as text[]),
-        cast(:nights as date[]), cast(:scopes as text[]), cast(:runs as uuid[]), cast(:ats as timestamptz[]),
-        cast(:vanished as boolean[]), cast(:records as jsonb[])
+    select * from json_to_recordset(cast(:rows as json)) as coming (
+        topic text, source text, source_id text, content_hash text, night date, scope text, run_id uuid,
+        last_seen_at timestamptz, vanished boolean, record jsonb
     )
     on conflict (topic, source, source_id) do update set
         content_hash = excluded.content_hash, night = excluded.night, scope = excluded.scope, run_id = excluded.run_id,
@@ -183,40 +187,29 @@ class Memory:
 
     async def known(self, keys: Iterable[Key]) -> dict[Key, Known]:
         """What was published last of each, where anything was. NotRemembered."""
-        asked = _columns(sorted(set(keys)))
-        if not asked["ids"]:
+        asked = sorted(set(keys))
+        if not asked:
             return {}
-        rows = await self._rows(KNOWN, asked)
         return {
             Key(row.topic, row.source, row.source_id): Known(
                 row.content_hash, datetime.fromisoformat(row.seen_at) if row.seen_at else None, row.vanished
             )
-            for row in rows
+            for row in await self._rows(KNOWN, {"keys": _json([key._asdict() for key in asked])})
         }
 
     async def touch(self, keys: Iterable[Key], run_id: UUID, scope: str, at: datetime) -> None:
         """They are still there, unchanged. NotRemembered."""
-        asked = _columns(sorted(set(keys)))
-        if asked["ids"]:
-            await self._rows(TOUCH, {**asked, "run": run_id, "scope": scope, "at": at})
+        asked = sorted(set(keys))
+        if asked:
+            named = _json([key._asdict() for key in asked])
+            await self._rows(TOUCH, {"keys": named, "run": run_id, "scope": scope, "at": at})
 
     async def remember(self, sightings: Sequence[Sighting]) -> None:
         """What Kafka acknowledged; of several of one item the last. NotRemembered."""
         # In one order everywhere: two processes that write the same rows do not wait for each other in a circle.
         last = sorted({one.key: one for one in sightings}.items())
         if last:
-            seen = [one for _, one in last]
-            rows = {
-                **_columns([key for key, _ in last]),
-                "hashes": [one.content_hash for one in seen],
-                "nights": [one.night for one in seen],
-                "scopes": [one.scope for one in seen],
-                "runs": [one.run_id for one in seen],
-                "ats": [one.at for one in seen],
-                "vanished": [one.vanished for one in seen],
-                "records": [one.record for one in seen],
-            }
-            await self._rows(REMEMBER, rows)
+            await self._rows(REMEMBER, {"rows": _json([one.row for _, one in last])})
 
     async def lost(self, scope: Scope) -> tuple[int, int]:
         """Ids that the scope has, and those of them that this crawl did not see. NotRemembered."""
@@ -271,9 +264,17 @@ def passes(error: DBAPIError) -> bool:
     return error.connection_invalidated or isinstance(error, OperationalError | InterfaceError)
 
 
-def _columns(keys: Sequence[Key]) -> dict[str, Any]:
-    return {
-        "topics": [key.topic for key in keys],
-        "sources": [key.source for key in keys],
-        "ids": [key.source_id for key in keys],
-    }
+def _json(rows: list[dict[str, Any]]) -> str:
+    body = orjson.dumps(rows, option=orjson.OPT_NON_STR_KEYS)
+    if b"\\u0000" in body:
+        body = orjson.dumps(_without_nul(orjson.loads(body)))
+    return body.decode()
+
+
+def _without_nul(value: Any) -> Any:
+    """PostgreSQL's text holds none."""
+    if isinstance(value, str):
+        return value.replace("\0", "")
+    if isinstance(value, dict):
+        return {_without_nul(name): _without_nul(one) for name, one in value.items()}
+    return [_without_nul(one) for one in value] if isinstance(value, list) else value

@@ -94,6 +94,8 @@ class Tried:
     """The likeliest first."""
     remedy: str = ""
     """What to do where nothing fits, or where nothing was to be had."""
+    base: str = ""
+    """Of a file: the address that it was read as from."""
 
     @property
     def ok(self) -> bool:
@@ -104,6 +106,7 @@ class Tried:
         """For `--json`."""
         return {
             "url": self.url,
+            "read_as_from": self.base or None,
             "status": self.status,
             "content_type": self.content_type,
             "bytes": self.size,
@@ -113,8 +116,14 @@ class Tried:
         }
 
 
-def try_address(settings: Settings, address: str, limit: int, save: Path | None = None) -> Tried:
-    """Fetch and read; once in a process. `save`: where the answer is kept, for a test. SettingsError."""
+def try_address(settings: Settings, address: str, limit: int, save: Path | None = None, base: str = "") -> Tried:
+    """Fetch and read; once in a process. SettingsError.
+
+    `save`: where the answer is kept, for a test. `base`: where a file came from, for its links and ids; else a saved
+    answer that is called like a source is that source's.
+    """
+    if base and not (base.startswith(("http://", "https://")) and urlsplit(base).hostname):
+        raise SettingsError(f"{base!r} is no address. Remedy: --base https://www.example.org/agenda/")
     if save is not None and save.exists():
         raise SettingsError(f"{save} is there already. Remedy: remove it, or --save another file.")
     url = address_of(address)
@@ -127,10 +136,15 @@ def try_address(settings: Settings, address: str, limit: int, save: Path | None 
             save.write_bytes(response.body)
         except OSError as error:
             raise SettingsError(f"{save} cannot be written: {error.strerror}. Remedy: --save another file.") from error
+    base = (base or source_of(url)) if url.startswith("file:") else ""
+    at = response.url
+    if base:
+        response = response.replace(url=base)
     fits = tuple(fits_of(response, limit))
     found, remedy = described(response)
     return Tried(
-        url=response.url,
+        url=at,
+        base=base,
         status=None if url.startswith("file:") else response.status,
         content_type=(response.headers.get("Content-Type") or b"").decode("latin-1"),
         size=len(response.body),
@@ -138,6 +152,13 @@ def try_address(settings: Settings, address: str, limit: int, save: Path | None 
         fits=fits,
         remedy="" if any(fit.total for fit in fits) else remedy,
     )
+
+
+def source_of(url: str) -> str:
+    """Where the source begins whose saved answer a file is, by its name; empty where none is called so."""
+    name = Path(urlsplit(url).path).name.partition(".")[0]
+    starts = next((one.start_urls for one in SPIDERS if one.name == name), [])
+    return next((start for start in starts if "{" not in start), "")
 
 
 def address_of(address: str) -> str:
@@ -184,14 +205,18 @@ def fetched(settings: Settings, url: str) -> tuple[Response | None, list[str]]:
     Or what stood against it. The API key goes along where a source has it for that host.
     """
     known = next((spider for spider in SPIDERS if _host(url) in spider.key_hosts), None)
+    mirrors = settings.mirrors
+    mirror = next((mirrors[s.name] for s in SPIDERS if s.name in mirrors and _host(url) in s.source_hosts()), "")
     hosts = frozenset[str]().union(*(getattr(spider, "contact_hosts", ()) for spider in SPIDERS))
-    check_contact("gigz spider try", [url], hosts, settings.user_agent)
+    if not mirror:
+        check_contact("gigz spider try", [url], hosts, settings.user_agent)
     answers: list[Response] = []
 
     class Trying(SourceSpider):
         name = "try"
         format = "page"
         message = RawEvent
+        example = url
 
         def read(self, response: Response) -> Iterator[Item | Request]:
             answers.append(response)
@@ -206,9 +231,11 @@ def fetched(settings: Settings, url: str) -> tuple[Response | None, list[str]]:
             setattr(Trying, name, getattr(known, name))
         key = getattr(settings, known.key_setting).get_secret_value()
     configure_logging({"LOG_ENABLED": False})
-    politely = scrapy_settings(settings, Trying)
+    politely = scrapy_settings(
+        settings.model_copy(update={"source_mirrors": f"try={mirror}" if mirror else ""}), Trying
+    )
     politely.set("LOG_ENABLED", False)
-    outcome = in_reactor(lambda: crawl(Trying, _Nowhere(), Errand(start_url=url), politely, key=key))
+    outcome = in_reactor(lambda: crawl(Trying, _Nowhere(), Errand(start_url=url), politely, key=key, mirror=mirror))
     return (answers[0], []) if answers else (None, [told for told in outcome.told if "yielded nothing" not in told])
 
 

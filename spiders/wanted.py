@@ -19,7 +19,7 @@ import re
 import unicodedata
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import date, datetime, timedelta
 from math import ceil
 from typing import Any
@@ -60,6 +60,9 @@ MOST_YEARS = 10
 PAGE = 500
 MOST_PAGES = 20
 """Of the list that are looked through for what can be searched: 10,000 rows."""
+NEXT = 10
+"""Searches that an operator is told of beforehand."""
+NOBODY = "no spider can search for it"
 PAGES_A_SEARCH = 2
 """Beyond a search's first addresses, as long as none was made."""
 log = structlog.get_logger()
@@ -509,6 +512,8 @@ class WantedInfo:
     """When the first spider may search again that did so before."""
     state: str
     """wanted, tried, hidden; answered: nobody asks any more."""
+    waits: str = ""
+    """Why it is not among what is searched for next; empty: it is."""
 
     def as_json(self) -> dict[str, Any]:
         """For `--json`."""
@@ -553,19 +558,57 @@ async def outlook(
     async with engine.connect() as connection:
         rows = [_info(row) for row in await connection.execute(LIST, {"all": everything, "most": most})]
         as_of = await connection.scalar(AS_OF)
+        busy = [errand_of(row.arguments) for row in await connection.execute(UNDER_WAY)]
+        called = await _called(connection, {row.key.rpartition("/")[0]: row.artist for row in rows})
+        due = await _due(connection, {row.key.rpartition("/")[0] for row in rows}, now)
+    following = await plan(engine, settings, spiders, now, NEXT)
     names = {one.spider.name for one in able}
     lacking = {
         f"GIGZ_{one.key_setting.upper()}"
         for one in spiders
         if one.search and one.key_setting and one.message in (RawSetlist, RawEvent) and one.name not in names
     }
+    chosen = {key for _, _, keys in following for key in keys}
+    for place, row in enumerate(rows):
+        if row.key not in chosen:
+            artist = row.key.rpartition("/")[0]
+            waits = _waits(row, called[artist], due[artist].get(row.year, []), able, busy, now)
+            rows[place] = replace(row, waits=waits or "later")
     return Outlook(
         rows,
-        await plan(engine, settings, spiders, now, 10),
+        following,
         [Left(one.spider.name, one.a_day, None if one.a_day is None else max(0, ceil(one.left))) for one in able],
         as_of,
         sorted(lacking),
     )
+
+
+def _waits(
+    row: WantedInfo,
+    called: Called,
+    rests: Collection[str],
+    able: Sequence[Searcher],
+    busy: Sequence[Errand],
+    now: datetime,
+) -> str:
+    """Why a row is not searched for, where it is the row; empty: it is its place in the list, or no spider can."""
+    if row.hidden or row.state == "answered":
+        return row.state
+    if any(_overlap(called.errand([row.year]), errand) for errand in busy):
+        return "under way"
+    if not able:
+        return "no spider that can search has its key"
+    free = [one for one in able if one.spider.name not in rests]
+    if not free or (rests and not any(one.errand(called.errand([row.year]), now) for one in free)):
+        return _rested(row)
+    if all(one.left < (one.cost or 1 + PAGES_A_SEARCH) for one in free):
+        return "the quota of today is used up"
+    return "" if any(one.errand(called.errand([row.year]), now) for one in free) else NOBODY
+
+
+def _rested(row: WantedInfo) -> str:
+    last = f"tried {row.last_tried_at:%Y-%m-%d}" if row.last_tried_at else "tried"
+    return f"{last}, next try {row.next_at:%Y-%m-%d}" if row.next_at else last
 
 
 def _info(row: Any) -> WantedInfo:
@@ -606,6 +649,10 @@ async def add(engine: AsyncEngine, artist: str, years: Iterable[int], who: str, 
         raise WantedRefused(f"{artist!r} is no name that can be searched for. Remedy: the artist's name.")
     if not asked:
         raise WantedRefused("no year is given. Remedy: gigz wanted add ARTIST 1991, or 1990-1993.")
+    if asked[-1] > at.year + 1:
+        last = at.year + 1
+        right = f"{asked[0]}-{last}" if asked[0] < last else str(last)
+        raise WantedRefused(f"{asked[-1]} is after next year: no source tells of it yet. Remedy: {right}.")
     query = text(
         """
         insert into state.wanted_list as w (artist_key, year, artist, since, added)
@@ -619,6 +666,23 @@ async def add(engine: AsyncEngine, artist: str, years: Iterable[int], who: str, 
             await connection.execute(query, {"key": key, "year": year, "artist": artist, "at": at})
             await _log(connection, f"{key}/{year}", before, "added", _By(who, why, at))
     return [f"{key}/{year}" for year in asked]
+
+
+async def told_of(engine: AsyncEngine, keys: Iterable[str]) -> dict[str, list[int]]:
+    """Rows as people call them: artist -> years."""
+    asked = [dict(zip(("artist_key", "year"), _key_of(key), strict=True)) for key in keys]
+    query = text(
+        """
+        select artist, year from state.wanted_list
+        join json_to_recordset(cast(:rows as json)) as r (artist_key text, year int) using (artist_key, year)
+        order by artist, year
+        """
+    )
+    found: dict[str, list[int]] = defaultdict(list)
+    async with engine.connect() as connection:
+        for row in await connection.execute(query, {"rows": orjson.dumps(asked).decode()}):
+            found[row.artist].append(row.year)
+    return found
 
 
 async def hide(

@@ -38,7 +38,7 @@ def _show(judgement: "Judgement") -> None:
     from rich.console import Console
     from rich.table import Table
 
-    console = Console(highlight=False)
+    console = Console(highlight=False, emoji=False)
     console.print(f"run {judgement.run_id}: {judgement.spider}, {judgement.scope}", markup=False, soft_wrap=True)
     console.print(judgement.told, markup=False, soft_wrap=True)
     if judgement.accepted:

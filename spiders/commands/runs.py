@@ -55,7 +55,7 @@ def list_runs(
     if as_json:
         typer.echo(json.dumps({"runs": [as_told(row) for row in rows]}))
         return
-    console = Console(highlight=False)
+    console = Console(highlight=False, emoji=False)
     if not rows:
         console.print("No run" + (f" of {spider}" if spider else "") + (" failed." if failed else " yet."))
         return
@@ -76,7 +76,7 @@ def list_runs(
             took(row),
             f"{row.scraped:,}" if row.started_at else "",
             f"{new:,}" if new else "",
-            Text(" ".join((_findings(row) or row.why or "").split()), no_wrap=True, overflow="ellipsis"),
+            Text(" ".join(_told(row).split()), no_wrap=True, overflow="ellipsis"),
         )
     console.print(table)
     if any(row.suspect for row in rows):
@@ -92,7 +92,7 @@ def show(
     """One run: counts, requests, errors, coverage, what was found of it, who did what, its log."""
     from rich.console import Console
 
-    console = Console(highlight=False)
+    console = Console(highlight=False, emoji=False)
     if follow:
         asyncio.run(_follow(run, console, as_json=as_json))
         return
@@ -198,24 +198,15 @@ def page(row: Any, log: list[Any]) -> "Iterator[RenderableType]":
 
 
 def readable(line: str) -> Any:
-    """A line of JSON logs as a person reads it; another one as it is."""
+    """A line of the log in words, coloured by its level."""
     from rich.text import Text
 
-    try:
-        told = json.loads(line)
-        assert isinstance(told, dict)
-    except (ValueError, AssertionError):
-        return Text(line, overflow="fold")
-    level = str(told.pop("level", ""))
-    at = str(told.pop("timestamp", ""))[11:19]
-    event = str(told.pop("event", ""))
-    trace = told.pop("exception", None)
-    for name in ("run", "spider", "stage", "run_id"):
-        told.pop(name, None)
-    rest = " ".join(f"{k}={v if isinstance(v, str) else json.dumps(v, ensure_ascii=False)}" for k, v in told.items())
+    from spiders.runlog import in_words
+
+    words = in_words(line)
+    level = next(iter(words[9:17].split()), "")
     style = {"warning": "yellow", "error": "red", "critical": "red"}.get(level, "default")
-    text = Text.assemble((at, "dim"), " ", (f"{level:7}", style), " ", event, " ", (rest, "dim"), overflow="fold")
-    return text + Text(f"\n{trace}", overflow="fold") if trace else text
+    return Text(words, style, overflow="fold")
 
 
 def instant(at: datetime | None) -> str:
@@ -285,6 +276,12 @@ def _requests(row: Any) -> str:
     if latency := figures.get("latency_s"):
         told.append(f"{latency * 1000:,.0f} ms an answer")
     return " · ".join(told)
+
+
+def _told(row: Any) -> str:
+    """Why it ended as it did; what was found of it; of one that finished, the other way round."""
+    told = [row.why or "", _findings(row)]
+    return "; ".join(part for part in (reversed(told) if row.state.value == "finished" else told) if part)
 
 
 def _findings(row: Any) -> str:

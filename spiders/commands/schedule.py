@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 import typer
 
 if TYPE_CHECKING:
-    from spiders.operations import Operations
+    from spiders.operations import Changed, Operations
     from spiders.schedule import Plan
 
 app = typer.Typer(help="Schedules of spiders: when which one runs.", no_args_is_help=True)
@@ -123,7 +123,7 @@ def list_schedules(as_json: AsJson = False) -> None:
             when.get(status_of(row, now)) or instant(row.next_at),
             f"[{STYLES.get(last, 'default')}]{last}[/] [dim]{str(row.last_run)[:8]}[/]" if last else "",
         )
-    console = Console(highlight=False)
+    console = Console(highlight=False, emoji=False)
     if rows:
         console.print(table)
     else:
@@ -133,7 +133,7 @@ def list_schedules(as_json: AsJson = False) -> None:
 
 @app.command()
 def pause(name: Name, reason: Reason = "", who: Who = "") -> None:
-    """Keep a schedule, but start nothing by it."""
+    """Keep a schedule, but start nothing by it; a run of it that waits is stopped, one under way goes on."""
     _paused(name, True, reason, who)
 
 
@@ -145,12 +145,13 @@ def resume(name: Name, reason: Reason = "", who: Who = "") -> None:
 
 @app.command()
 def remove(name: Name, reason: Reason = "", who: Who = "") -> None:
-    """Remove a schedule. Its runs stay in the history."""
+    """Remove a schedule; a run of it that waits is stopped, one under way goes on. The history stays."""
     from spiders.runs import this_user
 
     async def work(operations: "Operations") -> None:
-        plan = await operations.remove(name, who or this_user(), reason)
-        typer.echo(f"removed {name}: {plan}")
+        changed = await operations.remove(name, who or this_user(), reason)
+        typer.echo(f"removed {name}: {changed.plan}")
+        _tell_of_runs(changed)
 
     operate(work)
 
@@ -194,13 +195,21 @@ def _paused(name: str, paused: bool, reason: str, who: str) -> None:
     from spiders.runs import this_user
 
     async def work(operations: "Operations") -> None:
-        plan = await operations.pause(name, paused, who or this_user(), reason)
+        changed = await operations.pause(name, paused, who or this_user(), reason)
         if paused:
             typer.echo(f"{name} is paused")
+            _tell_of_runs(changed)
         else:
-            await _tell(operations, plan)
+            await _tell(operations, changed.plan)
 
     operate(work)
+
+
+def _tell_of_runs(changed: "Changed") -> None:
+    if told := str(changed):
+        typer.echo(told)
+    if changed.under_way:
+        typer.echo("to end it: gigz schedule stop RUN --reason WHY")
 
 
 async def _tell(operations: "Operations", plan: "Plan") -> None:

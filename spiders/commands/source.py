@@ -163,6 +163,9 @@ def try_(
     url: Annotated[str, typer.Argument(help="An address, or a file.")],
     limit: Annotated[int, typer.Option(min=0, help="Messages of each format to show.")] = 3,
     save: Annotated[Path | None, typer.Option(help="Keep the answer in this file, for a test.")] = None,
+    base: Annotated[
+        str, typer.Option(help="Of a file: where it came from; else of a source's saved answer, where that begins.")
+    ] = "",
     raw: Annotated[
         bool, typer.Option("--raw", help="The messages of the likeliest format alone, a line each: for gigz normalise.")
     ] = False,
@@ -174,17 +177,26 @@ def try_(
     from deploy.settings import current
     from spiders.trying import try_address
 
-    tried = try_address(current(), url, limit, save)
+    tried = try_address(current(), url, limit, save, base)
     if as_json:
         typer.echo(json.dumps(tried.as_json()))
     elif raw:
         for message in tried.fits[0].messages if tried.fits else ():
             typer.echo(message.to_bytes().decode())
+        if kind := _kind_to_normalise(tried):
+            typer.echo(f"to normalise these: gigz normalise --kind {kind} FILE", err=True)
         if not tried.ok:
             _show(Console(highlight=False, emoji=False, stderr=True), tried)
     else:
         _show(Console(highlight=False, emoji=False), tried)
     raise typer.Exit(0 if tried.ok else 1)
+
+
+def _kind_to_normalise(tried: "Tried") -> str:
+    """What `gigz normalise` has to be told; empty where it need not be."""
+    topics = [fit.messages[0].topic for fit in tried.fits[:1] if fit.messages]
+    kind = topics[0].removeprefix("gigz.raw-").partition(".")[0] if topics else ""
+    return "" if kind == "event" else kind
 
 
 def _show(console: "Console", tried: "Tried") -> None:
@@ -194,6 +206,8 @@ def _show(console: "Console", tried: "Tried") -> None:
     status = "" if tried.status is None else f"{tried.status}, "
     kind = f"{tried.content_type}, " if tried.content_type else ""
     line(f"{tried.url}: {status}{kind}{tried.size:,} bytes" if tried.size else tried.url)
+    if tried.base:
+        line(f"read as from {tried.base}")
     for fit in tried.fits:
         _show_fit(line, fit)
     if not tried.ok:

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
@@ -20,8 +20,11 @@ AsJson = Annotated[bool, typer.Option("--json", help="For machines.")]
 Artist = Annotated[str, typer.Argument(help="As `gigz wanted list` writes it.")]
 Years = Annotated[list[str] | None, typer.Argument(help="1991, or 1990-1993; none: all of the artist's.")]
 Who = Annotated[str, typer.Option(help="Who does it, for the log; the user of this machine unless given.")]
-Why = Annotated[str, typer.Option(help="Why, for the log.")]
+Reason = Annotated[str, typer.Option(help="Why; kept in the operators' log.")]
+Why = Annotated[str, typer.Option("--why", hidden=True, help="As --reason.")]
 MOST_SHOWN = 50
+MOST_RANGES = 10
+MOST_EXPLAINED = 10
 FIRST_YEAR, LAST_YEAR = 1900, 2200
 
 
@@ -59,13 +62,14 @@ def add(
     artist: Annotated[str, typer.Argument(help="The artist's name.")],
     years: Annotated[list[str], typer.Argument(help="1991, or 1990-1993.")],
     who: Who = "",
+    reason: Reason = "",
     why: Why = "",
 ) -> None:
     """Have an artist's years searched for though no user asks."""
     from spiders import wanted as rows
 
     told = _years(years)
-    _say("added", _changed(lambda engine, at: rows.add(engine, artist, told, _who(who), why, at)))
+    _say("added", _changed(lambda engine, at: rows.add(engine, artist, told, _who(who), reason or why, at)))
 
 
 @app.command()
@@ -74,13 +78,14 @@ def hide(
     years: Years = None,
     undo: Annotated[bool, typer.Option("--undo", help="Search for them again after all.")] = False,
     who: Who = "",
+    reason: Reason = "",
     why: Why = "",
 ) -> None:
     """Never search for these, whoever asks."""
     from spiders import wanted as rows
 
     told = _years(years)
-    done = _changed(lambda engine, at: rows.hide(engine, artist, told, _who(who), why, at, hidden=not undo))
+    done = _changed(lambda engine, at: rows.hide(engine, artist, told, _who(who), reason or why, at, hidden=not undo))
     _say("shown again" if undo else "hidden", done)
 
 
@@ -90,26 +95,37 @@ def boost(
     artist: Artist,
     years: Years = None,
     who: Who = "",
+    reason: Reason = "",
     why: Why = "",
 ) -> None:
     """Search for these before what others ask for."""
     from spiders import wanted as rows
 
     told = _years(years)
-    _say(f"boost {by}", _changed(lambda engine, at: rows.boost(engine, artist, told, by, _who(who), why, at)))
+    _say(f"boost {by}", _changed(lambda engine, at: rows.boost(engine, artist, told, by, _who(who), reason or why, at)))
 
 
 @app.command()
-def remove(artist: Artist, years: Years = None, who: Who = "", why: Why = "") -> None:
+def remove(artist: Artist, years: Years = None, who: Who = "", reason: Reason = "", why: Why = "") -> None:
     """Take off the list what an operator added; what users ask for can only be hidden."""
     from spiders import wanted as rows
 
     told = _years(years)
-    _say("removed", _changed(lambda engine, at: rows.remove(engine, artist, told, _who(who), why, at)))
+    _say("removed", _changed(lambda engine, at: rows.remove(engine, artist, told, _who(who), reason or why, at)))
 
 
-def _say(what: str, keys: Sequence[str]) -> None:
-    typer.echo(f"{what}: {', '.join(keys)}")
+def _say(what: str, artists: "Mapping[str, Sequence[int]]") -> None:
+    for artist, years in artists.items():
+        number = f" ({len(years)} years)" if len(years) > 1 else ""
+        typer.echo(f"{what}: {artist} {_ranges(years)}{number}")
+
+
+def _ranges(years: Sequence[int]) -> str:
+    """1990-1993, 1995."""
+    starts = [year for year in years if year - 1 not in years]
+    ends = [year for year in years if year + 1 not in years]
+    told = [str(first) if first == last else f"{first}-{last}" for first, last in zip(starts, ends, strict=True)]
+    return ", ".join(told if len(told) <= MOST_RANGES else [*told[:MOST_RANGES], "..."])
 
 
 def _years(written: Iterable[str] | None) -> list[int]:
@@ -163,7 +179,7 @@ def _show(seen: "Outlook", stale: str, now: datetime) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    console = Console(highlight=False)
+    console = Console(highlight=False, emoji=False, markup=False)
 
     def say(text: str) -> None:
         console.print(text, markup=False, soft_wrap=True)
@@ -176,6 +192,8 @@ def _show(seen: "Outlook", stale: str, now: datetime) -> None:
             told = [row.state, *(["added"] if row.added else [])]
             if row.state == "tried" and row.next_at is not None and row.next_at > now:
                 told.append(f"again {row.next_at:%Y-%m-%d}")
+            if row.waits and row.waits != row.state and not row.waits.startswith("tried"):
+                told.append(row.waits)
             figures = [str(row.year), f"{row.asked:,}", str(row.boost or ""), _day(row.since)]
             figures += [str(row.tries or ""), str(row.found) if row.tries else "", _day(row.last_tried_at)]
             table.add_row(row.artist, *figures, ", ".join(told))
@@ -187,6 +205,10 @@ def _show(seen: "Outlook", stale: str, now: datetime) -> None:
         say(f"next: {name} searches for {errand.artist}, {years}")
     if seen.rows and not seen.next:
         say(_why_not(seen))
+        for row in seen.rows[:MOST_EXPLAINED]:
+            say(f"  {row.artist} {row.year}: {row.waits}")
+        if len(seen.rows) > MOST_EXPLAINED:
+            say(f"  and {len(seen.rows) - MOST_EXPLAINED:,} more: the table says why")
     for one in seen.spiders:
         if one.a_day is not None:
             say(f"{one.spider}: {one.left:,} of {one.a_day:,} requests left today (UTC)")
@@ -202,17 +224,22 @@ def _why_not(seen: "Outlook") -> str:
     used = [one.spider for one in seen.spiders if one.left is not None and one.left < 1]
     if len(used) == len(seen.spiders):
         return f"nothing will be searched for today: the quota of {', '.join(used)} is used up"
-    return "nothing will be searched for now: all is hidden, under way, tried lately, or no spider can search for it"
+    return "nothing will be searched for now:"
 
 
 def _day(moment: datetime | None) -> str:
     return "" if moment is None else f"{moment:%Y-%m-%d}"
 
 
-def _changed(work: "Callable[[AsyncEngine, datetime], Awaitable[T]]") -> T:
+def _changed(work: "Callable[[AsyncEngine, datetime], Awaitable[list[str]]]") -> "Mapping[str, Sequence[int]]":
+    """What was changed: artist -> years."""
     from spiders.formats.base import utc_now
+    from spiders.wanted import told_of
 
-    return _with_engine(lambda settings, engine: work(engine, utc_now()))
+    async def change(settings: "Settings", engine: "AsyncEngine") -> dict[str, list[int]]:
+        return await told_of(engine, await work(engine, utc_now()))
+
+    return _with_engine(change)
 
 
 def _with_engine(work: "Callable[[Settings, AsyncEngine], Awaitable[T]]") -> T:

@@ -29,7 +29,7 @@ OTHERS = {"clickhouse_url": NOT_HERE, "meilisearch_url": NOT_HERE}
 @pytest.fixture(scope="module")
 def engines() -> Iterator[Settings]:
     """Of these tests alone: they are stopped in the middle."""
-    with running_engines("gigz-faults-", **OTHERS) as settings:
+    with running_engines("gigz-faults-", start_deadline_s=240.0, **OTHERS) as settings:
         asyncio.run(apply_topics(settings))
         migrate_postgres(settings)
         yield settings

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 import subprocess
 import sys
 import time
@@ -48,6 +49,7 @@ from spiders.wanted import (
     plan,
     remove,
     take_wanted,
+    told_of,
     tried,
 )
 from tests.integration.local_setlists import setlist, spider_of
@@ -536,23 +538,53 @@ async def test_operators_add_boost_hide_and_remove_and_the_log_tells_who_and_why
     assert len(log) == 2 + 1 + 2 + 1 + 2
 
 
+async def test_years_that_no_source_can_tell_of_are_refused_as_a_whole(engine: AsyncEngine) -> None:
+    last = NOW.year + 1
+    with pytest.raises(WantedRefused, match=rf"2099 is after next year.*Remedy: 1990-{last}\."):
+        await add(engine, "Slint", range(1990, 2100), "ann", "", NOW)
+    with pytest.raises(WantedRefused, match=rf"Remedy: {last}\."):
+        await add(engine, "Slint", [last + 1], "ann", "", NOW)
+    assert not await rows(engine, "select * from state.wanted_list")
+    keys = await add(engine, "Slint", [1990, last], "ann", "", NOW)
+    assert await told_of(engine, keys) == {"Slint": [1990, last]}
+
+
+async def test_each_row_says_why_it_is_not_searched_for(settings: Settings, engine: AsyncEngine) -> None:
+    await put(engine, ("Sigur Rós", 1999, 4), ("Slint", 1991, 3), ("Moths", 2014, 2), ("Next", 2013, 1))
+    await hide(engine, "Slint", [], "bob", "", NOW)
+    run_id = await run_of(engine, LOCAL.name)
+    await tried(engine, ["moths/2014"], run_id, 0, lambda: NOW)
+    said = {row.artist: row.waits for row in (await outlook(engine, settings, [LOCAL], NOW)).rows}
+    assert said["Slint"] == "hidden" and said["Sigur Rós"] == said["Next"] == ""
+    assert re.fullmatch(rf"tried {NOW:%Y-%m-%d}, next try \d{{4}}-\d\d-\d\d", said["Moths"])
+    said = {row.artist: row.waits for row in (await outlook(engine, settings, [], NOW)).rows}
+    assert said["Next"] == "no spider that can search has its key"
+
+
 def test_the_command_works_without_a_scheduler_and_says_what_comes_next(settings: Settings) -> None:
     keyed = settings.model_copy(update={"setlistfm_api_key": settings.setlistfm_api_key.__class__("a key")})
     asyncio.run(send(settings, wanted("Command Line Act", 1994, 300_000, rev=1)))
-    added = gigz(keyed, "wanted", "add", "Another Act", "1990-1991", "--who", "ann", "--why", "a letter")
-    assert (added.returncode, added.stdout.strip()) == (0, "added: another act/1990, another act/1991")
+    added = gigz(keyed, "wanted", "add", "Another Act", "1990-1991", "--who", "ann", "--reason", "a letter")
+    assert (added.returncode, added.stdout.strip()) == (0, "added: Another Act 1990-1991 (2 years)")
     told = gigz(keyed, "wanted", "list")
     assert told.returncode == 0, told.stderr
     assert "Command Line Act" in told.stdout and "300,000" in told.stdout
     first = next(line for line in told.stdout.splitlines() if line.startswith("next:"))
     assert first == "next: setlistfm searches for Command Line Act, 1994"
     assert "setlistfm: 1,440 of 1,440 requests left today (UTC)" in told.stdout
-    assert gigz(keyed, "wanted", "boost", "9", "Another Act").returncode == 0
+    boost = gigz(keyed, "wanted", "boost", "9", "another act", "1991", "1990", "--why", "the old word for it")
+    assert (boost.returncode, boost.stdout.strip()) == (0, "boost 9: Another Act 1990-1991 (2 years)")
     boosted = json.loads(gigz(keyed, "wanted", "list", "--json").stdout)
     assert [row["artist"] for row in boosted["wanted"]][:2] == ["Another Act", "Another Act"]
     assert boosted["next"][0]["keys"] == ["another act/1990", "another act/1991"]
     assert boosted["stale"] is None
-    for wrong in (["hide", "Nobody"], ["add", "X", "199x"], ["add", "X", "1993-1990"], ["remove", "Command Line Act"]):
+    for wrong in (
+        ["hide", "Nobody"],
+        ["add", "X", "199x"],
+        ["add", "X", "1993-1990"],
+        ["add", "X", "1990-2099"],
+        ["remove", "Command Line Act"],
+    ):
         refused = gigz(keyed, "wanted", *wrong)
         assert refused.returncode == 2 and "Remedy" in refused.stderr, wrong
     away = keyed.model_copy(update={"kafka_url": "127.0.0.1:1"})

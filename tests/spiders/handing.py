@@ -9,6 +9,7 @@ from types import SimpleNamespace
 from typing import Any, cast
 from uuid import UUID, uuid4
 
+import orjson
 from aiokafka import AIOKafkaProducer
 
 from deploy.settings import SettingsError
@@ -47,20 +48,28 @@ class Kafka:
         """Everything, at once."""
         self.fails: BaseException | None = None
         """What it answers to everything."""
-        self.sent: list[tuple[int, str, asyncio.Future[Any]]] = []
-        """Which producer, which key, its acknowledgement."""
+        self.sent: list[tuple[int, str, bytes, asyncio.Future[Any]]] = []
+        """Which producer, which key, what, its acknowledgement."""
         self.producers = 0
         self.topics = {"gigz.raw-event.v1", "gigz.rejection.v1"}
 
     @property
     def keys(self) -> list[str]:
         """Everything sent, in order."""
-        return [key for _, key, _ in self.sent]
+        return [key for _, key, _, _ in self.sent]
+
+    @property
+    def notes(self) -> dict[str, list[int]]:
+        """What each key was told, in order."""
+        found: dict[str, list[int]] = {}
+        for _, key, value, _ in self.sent:
+            found.setdefault(key, []).append(orjson.loads(value)["fields"]["note"])
+        return found
 
     def acknowledge(self, most: int = 10**6) -> None:
         """The oldest that are not."""
-        waiting = [future for _, _, future in self.sent if not future.done()]
-        for future in waiting[:most]:
+        waiting = [future for *_, future in self.sent if not future.done()]
+        for future in list(dict.fromkeys(waiting))[:most]:
             future.set_result(None)
 
     @asynccontextmanager
@@ -71,11 +80,20 @@ class Kafka:
         self.producers += 1
         number = self.producers
 
-        async def send(topic: str, *, key: bytes, **record: Any) -> asyncio.Future[Any]:
+        def create_batch() -> Any:
+            records: list[tuple[str, bytes]] = []
+
+            def append(*, key: bytes, value: bytes, **more: Any) -> bool:
+                records.append((key.decode(), value))
+                return True
+
+            return SimpleNamespace(records=records, append=append, close=lambda: None)
+
+        async def send_batch(batch: Any, topic: str, *, partition: int) -> asyncio.Future[Any]:
             if topic not in self.topics:
                 await asyncio.sleep(60)
             future = asyncio.get_running_loop().create_future()
-            self.sent.append((number, key.decode(), future))
+            self.sent += [(number, key, value, future) for key, value in batch.records]
             if self.fails is not None:
                 future.set_exception(self.fails)
             elif self.acknowledges:
@@ -95,7 +113,13 @@ class Kafka:
         sender = SimpleNamespace(sender_task=None)
         yield cast(
             AIOKafkaProducer,
-            SimpleNamespace(send=send, client=client, _sender=sender, _message_accumulator=parts),
+            SimpleNamespace(
+                create_batch=create_batch,
+                send_batch=send_batch,
+                client=client,
+                _sender=sender,
+                _message_accumulator=parts,
+            ),
         )
 
 

@@ -12,12 +12,12 @@ from aiohttp import web
 
 from deploy.local.demo import site
 from deploy.settings import SettingsError, load
-from spiders.crawl import api_key, chosen
-from spiders.errand import Errand
+from spiders.crawl import api_key, chosen, run_crawl
+from spiders.errand import Errand, errand_of
 from spiders.polite import LONGEST_WAIT_S, retry_after, scrapy_settings, wait_s
 from spiders.sources import SPIDERS
 from spiders.sources.venues import VenuesSpider
-from tests.spiders.collecting import USER_AGENT, child_for, collect, collect_all, collected_by
+from tests.spiders.collecting import SETTINGS, USER_AGENT, child_for, collect, collect_all, collected_by
 
 KINDS = ("artist", "event", "setlist", "venue")
 Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -220,6 +220,21 @@ def test_a_wrong_spider_address_or_key_is_refused_with_its_remedy() -> None:
     with pytest.raises(SettingsError, match="GIGZ_SETLISTFM_API_KEY"):
         api_key(load({"setlistfm_api_key": ""}), spider)
     assert api_key(load({"setlistfm_api_key": "k"}), spider) == "k"
+
+
+def test_an_argument_that_a_spider_does_not_know_is_refused_with_those_that_it_does() -> None:
+    known = {spider.name: spider.arguments() for spider in SPIDERS}
+    assert known["setlistfm_attended"] == ["user"] and known["musicbrainz_places"] == ["area"]
+    assert known["wikidata_venues"] == ["country"] and known["venuepages"] == []
+    assert known["songkick"] == ["artist_id", "metro_area", "user", "venue"]
+    assert known["events"] == ["delimiter", "encoding", "member", "table"]
+    url = {"start_url": "https://a.example/agenda"}
+    with pytest.raises(SettingsError, match=r"colour=\.\.\. is not known to venuepages. Remedy: it knows artist, mbid"):
+        run_crawl(SETTINGS, "venuepages", errand_of(url | {"colour": "red"}))
+    with pytest.raises(
+        SettingsError, match=r"usr=\.\.\. is not known to setlistfm_attended. Remedy: user=me; it knows user,"
+    ):
+        chosen("setlistfm_attended").check_arguments(errand_of({"usr": "me"}))
 
 
 def test_every_spider_declares_how_it_wants_to_be_treated() -> None:

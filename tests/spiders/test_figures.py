@@ -68,6 +68,14 @@ def test_requests_are_counted_by_status_and_by_what_broke_and_a_missing_robots_t
     assert (told.requests, told.bytes, told.errors) == (7, 900, 4)  # 404, two without an answer, one item refused
 
 
+def test_a_fault_and_the_request_that_it_tells_of_are_one_error() -> None:
+    tally = Tally()
+    faults = ["https://hall.example/ answered 404", "no JSON"]
+    tally.faulty(faults, unanswered={faults[0]})
+    told = tally.figures(Counts(), {"downloader/response_status_count/404": 1}, 1.0, Lost(), Reach.WHOLE)
+    assert told.errors == 2
+
+
 def test_latency_is_the_mean_of_answers_that_came_over_the_wire() -> None:
     tally, spider = Tally(), Hall(Errand(start_url="https://hall.example/"))
     for waited in (0.1, 0.3, None):

@@ -15,7 +15,7 @@ from uuid import UUID, uuid4
 import orjson
 import pytest
 from aiohttp import web
-from sqlalchemy import insert, select
+from sqlalchemy import insert, select, update
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from deploy.clients import postgres_engine
@@ -26,6 +26,7 @@ from schemas.tables import OperatorLogRow, RunRow, RunState
 from spiders import judgements, runs
 from spiders.figures import Figures, Reach
 from spiders.monitors import BASELINE, COLD, RULES, Verdict, judge
+from tests.spiders.scheduling import row_of
 
 ROOT = Path(__file__).parents[2]
 START = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
@@ -133,6 +134,17 @@ def test_what_was_new_is_not_compared_with_what_was_everything() -> None:
     )
     part = judge(replace(GOOD, items=1, reach=Reach.PART), before(20, reach=Reach.PART))
     assert not {"items_fewer", "new_ids", "missing_ids"} & {one.rule for one in part.compared}
+
+
+def test_no_share_of_errors_is_more_than_all() -> None:
+    (errors,) = (one for one in judge(replace(GOOD, errors=500), []).compared if one.rule == "errors")
+    assert errors.value == 1.0
+
+
+def test_a_run_that_failed_is_compared_with_what_it_was_sent_for_and_not_by_ids_that_it_never_looked_for() -> None:
+    verdict = judge(Figures(reach=Reach.WHOLE, requests=1, errors=1), before(COLD), looked=False)
+    assert "items_fewer" in beyond(verdict) and not verdict.cold
+    assert not {"missing_ids", "new_ids"} & {one.rule for one in verdict.compared}
 
 
 def test_only_the_last_twenty_count() -> None:
@@ -263,10 +275,14 @@ class Hall:
     """A hall's agenda, and the operators' webhook beside it."""
 
     nights: int = 10
+    answers: list[int] = field(default_factory=list)
+    """Statuses of the next answers."""
     told: list[dict[str, Any]] = field(default_factory=list)
     base: str = ""
 
     async def agenda(self, request: web.Request) -> web.Response:
+        if self.answers:
+            return web.Response(status=self.answers.pop(0))
         events = [
             {
                 "@type": "MusicEvent",
@@ -326,7 +342,44 @@ async def test_a_crawl_that_lost_more_than_half_lets_nothing_vanish_until_it_is_
     assert figures["coverage"]["venue"] == 1 and figures["latency_s"] > 0 and figures["statuses"]["200"] >= 1
 
 
-async def crawled(settings: Settings, hall: Hall, source: str) -> dict[str, Any]:
+@pytest.mark.stack
+async def test_a_run_that_failed_is_explained_beside_the_good_ones_and_its_log_tells_how_it_went(
+    engine: AsyncEngine, stack: Settings, hall: Hall
+) -> None:
+    await apply_topics(stack)
+    source = f"hall-{uuid4().hex}"
+    hall.answers = [503]
+    first = await row_of(engine, UUID((await crawled(stack, hall, source))["run_id"]))
+    assert first.figures["statuses"] == {"200": 1, "503": 1}, "a robots.txt that is missing is no failed request"
+    for told in ("run began", "warning Retrying <GET", "503 Service Unavailable", "judged suspect=", "scraped=10"):
+        assert told in first.log_tail
+    columns = {name: value for name, value in first._mapping.items() if name not in ("created_at", "updated_at")}
+    copies = [columns | {"run_id": uuid4(), "suspect": False} for _ in range(COLD)]
+    async with engine.begin() as connection:
+        await connection.execute(insert(RunRow), copies)
+    hall.nights = 0
+    empty = await crawled(stack, hall, source, code=1)
+    told = await judgements.explain(engine, UUID(empty["run_id"]))
+    (fewer,) = (one for one in told.judged["compared"] if one["rule"] == "items_fewer")
+    assert (fewer["value"], fewer["baseline"], fewer["beyond"]) == (0, 10, True)
+    assert "failed (the crawl yielded nothing" in told.told and "compared with" in told.told
+    assert "cold start" not in told.told
+    hall.answers = [404]
+    gone = await crawled(stack, hall, source, code=1)
+    row = await row_of(engine, UUID(gone["run_id"]))
+    assert (row.figures["errors"], row.figures["statuses"], row.figures["reach"]) == (1, {"404": 1}, "whole")
+    assert "error   fault what=" in row.log_tail and "agenda answered 404" in row.log_tail
+    assert "state=failed" in row.log_tail
+    async with engine.begin() as connection:  # as one whose process was killed before it was judged
+        unjudged = {name: value for name, value in row.figures.items() if name != "judged"}
+        lost = {"state": RunState.LOST, "figures": unjudged, "why": "its process 1 is gone"}
+        await connection.execute(update(RunRow).where(RunRow.run_id == row.run_id).values(**lost))
+    told = await judgements.explain(engine, row.run_id)
+    assert told.told.startswith("lost (its process 1 is gone); compared with ")
+    assert "items_fewer" in {one["rule"] for one in told.judged["compared"] if one["beyond"]}
+
+
+async def crawled(settings: Settings, hall: Hall, source: str, code: int = 0) -> dict[str, Any]:
     """The report of one crawl, in a process of its own."""
     arguments = ["crawl", "venuepages", "--start-url", f"{hall.base}/agenda", "--source", source, "--json"]
     more = {
@@ -342,7 +395,7 @@ async def crawled(settings: Settings, hall: Hall, source: str) -> dict[str, Any]
         stderr=asyncio.subprocess.PIPE,
     )
     out, errors = await child.communicate()
-    assert child.returncode == 0, errors.decode()
+    assert child.returncode == code, errors.decode()
     report: dict[str, Any] = orjson.loads(out.splitlines()[-1])
     return report
 

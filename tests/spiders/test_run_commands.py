@@ -50,7 +50,7 @@ async def fill(settings: Settings) -> UUID:
         ended = now + timedelta(minutes=2, seconds=5)
         told = RunReport(
             run_id, "setlistfm", "setlist.fm", "https://a.example/x", state, now, ended, 3, counts, FIGURES, why=why,
-            log_tail=log,
+            log_tail=log, suspect=state is RunState.FAILED, findings=({"text": "items: 0 is below the limit"},),
         )  # fmt: skip
         await runs.end(engine, told)
         now += timedelta(seconds=10)
@@ -88,6 +88,8 @@ def test_runs_are_listed_the_last_first(gigz: CliRunner) -> None:
     assert (failed["run_id"], failed["state"], failed["seconds"]) == (str(BAD), "failed", 125.0)
     assert len(json.loads(gigz.invoke(app, ["runs", "--limit", "1", "--json"]).stdout)["runs"]) == 1
     assert said(gigz, "runs", "--spider", "venues", "--failed").stdout == "No run of venues failed.\n"
+    wide = gigz.invoke(app, ["runs", "--failed"], env={"COLUMNS": "200"}).stdout
+    assert "the start page answered 503; items: 0 is below the limit" in wide, "why it failed comes first"
     wrong = gigz.invoke(app, ["runs", "--spider", "venus"])
     assert wrong.exit_code == 2 and "no spider 'venus'" in wrong.output
 

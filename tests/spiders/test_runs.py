@@ -1,6 +1,7 @@
 """A run's row: its steps, its heartbeats, its end, its log."""
 
 import asyncio
+import logging
 import os
 import socket
 import subprocess
@@ -326,6 +327,50 @@ def test_a_log_is_bounded_keeps_the_end_and_never_a_secret(tmp_path: Path, redir
         assert everything.count("line 5999") == 1
     else:
         assert "asked with *** and *** and ***" in everything
+
+
+def test_a_log_is_told_in_words_and_the_last_thing_it_said_is_what_went_wrong(tmp_path: Path) -> None:
+    settings, run_id = load({"home": tmp_path}), uuid4()
+    path = runlog.log_path(settings, run_id)
+    path.parent.mkdir(parents=True)
+    began = b'{"event": "run began", "level": "info", "timestamp": "2026-11-21T15:27:22Z", "run": "x", "pages": 2}\n'
+    away = b'{"why": "no route", "event": "no heartbeat", "level": "warning", "timestamp": "2026-11-21T15:27:23Z"}\n'
+    path.write_bytes(began + away + began)
+    assert runlog.tail(settings, run_id) == (
+        "15:27:22 info    run began pages=2\n15:27:23 warning no heartbeat why=no route\n"
+        "15:27:22 info    run began pages=2"
+    )
+    assert runlog.last_said(settings, run_id) == "no heartbeat why=no route"
+    path.write_bytes(began + away + b"MemoryError\n")
+    assert runlog.last_said(settings, run_id) == "MemoryError"
+    path.write_bytes(began)
+    assert runlog.last_said(settings, run_id) == "run began pages=2"
+    assert runlog.last_said(settings, uuid4()) == ""
+
+
+def test_retries_are_told_without_keys_and_not_for_ever(caplog: pytest.LogCaptureFixture) -> None:
+    scrapys = logging.getLogger("gigz-test-retries")
+    scrapys.setLevel(logging.DEBUG)
+    scrapys.addFilter(runlog.Retries(lambda text: text.replace("s3cret", "***")))
+    for _ in range(2 * runlog.MOST_RETRIES):
+        scrapys.debug("Retrying %s", "<GET https://a.example/?key=s3cret>")
+    scrapys.error("Gave up")
+    told = [(record.levelname, record.getMessage()) for record in caplog.records]
+    assert told[0] == ("WARNING", "Retrying <GET https://a.example/?key=***>")
+    assert len(told) == runlog.MOST_RETRIES + 1 and told[-1] == ("ERROR", "Gave up")
+
+
+async def test_a_run_that_was_taken_for_lost_may_let_nothing_vanish(engine: AsyncEngine) -> None:
+    async with engine.begin() as connection:
+        run_id = await runs.queue(
+            connection, f"s-{uuid4().hex}", {}, Step("ann", NOW), trigger=Trigger.OPERATOR, timeout_s=60
+        )
+        await runs.take(connection, run_id, RunState.RUNNING, Step("p", NOW), started_at=NOW)
+    assert await runs.goes_on(engine, run_id)
+    async with engine.begin() as connection:
+        await runs.take(connection, run_id, RunState.LOST, Step("scheduler", NOW, "silent"), why="silent")
+    assert not await runs.goes_on(engine, run_id)
+    assert not await runs.goes_on(engine, uuid4())
 
 
 def test_there_is_no_tail_where_the_run_was_on_another_machine(tmp_path: Path) -> None:

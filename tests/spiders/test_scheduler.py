@@ -21,6 +21,7 @@ from deploy.topics import apply_topics
 from schemas.tables import RunRow, RunState, ScheduleRow, Trigger, WatchedBy
 from spiders import runs, wanted
 from spiders.operations import OperationRefused, Operations
+from spiders.runs import Step
 from spiders.scheduler import Scheduler, beside
 from tests.spiders.scheduling import (
     endless,
@@ -157,7 +158,14 @@ async def test_a_schedule_is_made_changed_paused_and_removed_and_every_time_it_i
         ({"cron": "0 0 30 2 *"}, "never comes.* Remedy: "),
         ({"tz": "Europe/Berln"}, "no time zone. Remedy: .*Europe/Berlin"),
         ({"arguments": {"since": "last year"}}, "since: 'last year' is no day. Remedy: "),
-        ({"arguments": {"artst": "Moths"}}, "artst=... is not known. Remedy: artist=Moths"),
+        (
+            {"arguments": {"artst": "Moths"}},
+            "artst=... is not known to setlistfm. Remedy: artist=Moths; it knows artist, ",
+        ),
+        (
+            {"spider": "wikidata_venues", "arguments": {"colour": "red"}},
+            "not known to .*Remedy: it knows country, artist",
+        ),
         ({"spider": "venuepages", "arguments": {"artist": "Moths"}}, "venuepages cannot search.* Remedy: "),
         ({"spider": "venuepages", "arguments": {}}, "needs a start URL. Remedy: "),
         ({"spider": "venues", "arguments": {"start_url": "file:///etc/passwd"}}, "no web address. Remedy: "),
@@ -201,6 +209,43 @@ async def test_a_second_schedule_of_a_name_and_a_second_run_of_a_kind_are_refuse
     assert not await operations.scheduler_is_there()
     with pytest.raises(OperationRefused, match="is not paused"):
         await operations.pause("nightly", False, "ann")
+
+
+async def test_a_run_that_waits_is_stopped_with_its_schedule_and_one_under_way_goes_on(
+    settings: Settings, engine: AsyncEngine
+) -> None:
+    clock = Clock()
+    operations = Operations(settings, engine, clock)
+    for name in ("paused", "removed"):
+        await operations.put_schedule(name, "setlistfm", "0 * * * *", "UTC", HERE, None, "ann")
+        async with engine.begin() as connection:
+            for artist, to in (("A", None), ("B", RunState.RUNNING)):
+                run_id = await runs.queue(
+                    connection,
+                    f"setlistfm-{name}",
+                    HERE | {"artist": artist},
+                    Step("scheduler", MIDNIGHT),
+                    trigger=Trigger.SCHEDULE,
+                    timeout_s=60,
+                    schedule=name,
+                )
+                if to is not None:
+                    await runs.take(connection, run_id, to, Step("process", MIDNIGHT), started_at=MIDNIGHT)
+    paused = await operations.pause("paused", True, "ann", "their API is down")
+    removed = await operations.remove("removed", "bob")
+    for name, changed, told in (
+        ("paused", paused, "schedule paused was paused by ann: their API is down"),
+        ("removed", removed, "schedule removed was removed by bob"),
+    ):
+        rows = await rows_of(engine, f"setlistfm-{name}")
+        waited, under_way = sorted(rows, key=lambda row: row.state is RunState.RUNNING)
+        assert (waited.state, waited.why, under_way.state) == (RunState.STOPPED, told, RunState.RUNNING)
+        assert (list(changed.stopped), list(changed.under_way)) == ([waited.run_id], [under_way.run_id])
+        assert [line.why for line in await log_of(engine, waited.run_id)][-1] == told
+        assert "waited and was stopped; run " in str(changed) and "is under way and goes on" in str(changed)
+    async with active(settings, engine, clock) as one:
+        await one.round()
+        assert not one._children
 
 
 def test_a_spider_without_its_key_is_warned_of(settings: Settings, engine: AsyncEngine) -> None:

@@ -79,8 +79,9 @@ def upgrade() -> None:
     op.create_table(
         "host_leases",
         sa.Column("host", sa.Text(), nullable=False),
-        sa.Column("slot", sa.Integer(), nullable=False),
+        sa.Column("slot", sa.BigInteger(), nullable=False, comment="When it was asked for: the order."),
         sa.Column("holder", sa.Text(), nullable=False),
+        sa.Column("waits", sa.Boolean(), server_default="false", nullable=False),
         sa.Column("expires_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
         sa.Column("updated_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
