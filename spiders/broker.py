@@ -275,7 +275,8 @@ class Broker(Generic[P]):
         """Another producer, which first sends what the last one was not acknowledged for."""
         if self._broken is not None and self._producer is not None:
             self.why = str(self._broken) or type(self._broken).__name__
-            self._turns += not getattr(self._broken, "retriable", False)
+            passes = isinstance(self._broken, TimeoutError) or getattr(self._broken, "retriable", False)
+            self._turns += not passes
             if self._turns > MOST_TURNS:
                 self.refused = Refused(
                     f"Kafka refuses what it is sent: {type(self._broken).__name__}: {self.why}. Remedy: see that "
