@@ -26,7 +26,7 @@ from streams.store_match import MatchStore
 from tests.streams.conftest import rows
 from tests.streams.flow import Flow
 from tests.streams.support import CAUSE, NOON, clock, entry, listing
-from tests.streams.test_wanted import asked, rows_gone
+from tests.streams.test_wanted_topic import asked, rows_gone
 
 pytestmark = pytest.mark.stack
 
