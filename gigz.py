@@ -289,7 +289,7 @@ def worker(
 
         sys.exit(asyncio.run(run_sink(settings, stage.removeprefix("sink-"), instance)))  # type: ignore[arg-type]
     if stage == "scheduler":
-        from spiders.scheduler import run_scheduler
+        from spiders.schedule.scheduler import run_scheduler
 
         sys.exit(asyncio.run(run_scheduler(settings, instance)))
     raise typer.BadParameter(f"{stage} is no stage")
@@ -300,7 +300,7 @@ def api(port: Annotated[int | None, typer.Option(help="Instead of GIGZ_API_PORT;
     """Serve the API, the inbox and the operators' pages (/ops) until SIGTERM."""
     from api.main import run_api
     from deploy.logs import configure
-    from spiders.operations import Operations
+    from spiders.schedule.operations import Operations
 
     settings = _settings() if port is None else _settings().model_copy(update={"api_port": port})
     configure(settings.log_level, settings.log_format, "api")

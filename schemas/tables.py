@@ -376,8 +376,8 @@ class RunRow(Base):
     rejected: Mapped[int] = mapped_column(Integer, server_default="0")
     vanished: Mapped[int] = mapped_column(Integer, server_default="0")
     spooled: Mapped[int] = mapped_column(Integer, server_default="0", comment="On disk, not yet in Kafka.")
-    figures: Mapped[dict[str, Any]] = mapped_column(server_default="{}", comment="See spiders.figures.")
-    findings: Mapped[list[Any]] = mapped_column(JSONB(), server_default="[]", comment="See spiders.monitors.")
+    figures: Mapped[dict[str, Any]] = mapped_column(server_default="{}", comment="See spiders.monitoring.")
+    findings: Mapped[list[Any]] = mapped_column(JSONB(), server_default="[]", comment="See spiders.monitoring.")
     suspect: Mapped[bool] = mapped_column(Boolean, server_default="false")
     why: Mapped[str | None] = mapped_column(comment="Of a failure or a stop.")
     log_tail: Mapped[str | None]

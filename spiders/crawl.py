@@ -9,46 +9,35 @@ Errors
 """
 
 import argparse
-import asyncio
-import signal
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any, TypeVar
+from typing import Any
 from uuid import UUID, uuid4
 
 import orjson
 import structlog
-from scrapy import signals
-from scrapy.crawler import AsyncCrawlerRunner, Crawler
-from scrapy.http import Response
-from scrapy.settings import Settings as ScrapySettings
-from scrapy.utils.reactor import install_reactor
-from twisted.python.failure import Failure
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from deploy import logs
 from deploy.clients import check_postgres, postgres_engine
 from deploy.settings import PREFIX, Settings, SettingsError, current
-from schemas.tables import RunState, Trigger
-from spiders import alerts, monitors, runlog, runs, wanted, watermarks
-from spiders.delivery import STAGE, Counts, Delivery, Lost, NotDelivered, delivering, pipeline
+from schemas.tables import Trigger
+from spiders import runs, wanted
+from spiders.crawling import Brake, Crawling, Outcome, Progress, crawl, in_reactor, reach_asked, reach_of
+from spiders.delivery import STAGE, Counts, Delivery, Lost, NotDelivered, delivering
 from spiders.errand import Errand, errand_of
-from spiders.figures import Reach, Tally
 from spiders.formats.base import Clock, SourceSpider, utc_now
+from spiders.monitoring import alerts, monitors
+from spiders.monitoring.figures import Figures, Reach, Tally
 from spiders.polite import polite
-from spiders.runs import Run, RunReport
+from spiders.runs import Run, RunReport, runlog, watermarks
 from spiders.sources import SPIDERS
 
-T = TypeVar("T")
-Progress = Callable[[Counts, int], None]
-"""Called about twice a second with the counts and the pages so far."""
-PROGRESS_S = 0.5
 LOGGED = 20
 """Faults and findings that are in the log; the rest is counted."""
 LONGEST_LOGGED = 1_000
-REACTOR = "twisted.internet.asyncioreactor.AsyncioSelectorReactor"
 log = structlog.get_logger()
 
 
@@ -142,84 +131,128 @@ async def _recorded(
         ):
             runlog.tell_retries(began.public)
             await runs.begin(engine, run)
-            crash: Exception | None = None
-            brake, tally, started, reach = Brake(_log_stop), Tally(), time.monotonic(), reach_asked(errand)
-            crawling = Crawling()
+            way = _UnderWay(settings, engine, run, errand, to, began.public, clock, reach_asked(errand))
 
-            def snapshot() -> Mapping[str, Any]:
-                figures = tally.figures(to.counts, crawling.stats, time.monotonic() - started, Lost(), reach)
-                return {"pages": crawling.pages, **asdict(to.counts), "figures": figures.as_json()}
+            async def crawled() -> Outcome:
+                return await crawl(
+                    spider,
+                    to,
+                    errand,
+                    scrapy_settings,
+                    key=key,
+                    mirror=mirror,
+                    secrets=settings.api_keys,
+                    progress=progress,
+                    clock=clock,
+                    brake=way.brake,
+                    tally=way.tally,
+                    crawling=way.crawling,
+                )
 
-            async with runs.beating(engine, settings, run, snapshot, brake.stop):
-                try:
-                    outcome = await crawl(
-                        spider,
-                        to,
-                        errand,
-                        scrapy_settings,
-                        key=key,
-                        mirror=mirror,
-                        secrets=settings.api_keys,
-                        progress=progress,
-                        clock=clock,
-                        brake=brake,
-                        tally=tally,
-                        crawling=crawling,
-                    )
-                    lost = crawling.lost = await to.lost() if outcome.complete else Lost()
-                    reach = reach_of(errand, outcome)
-                    tally.faulty(outcome.faults, outcome.unanswered)
-                    figures = tally.figures(to.counts, crawling.stats, time.monotonic() - started, lost, reach)
-                    good = await runs.good_figures(engine, spider.name, scope, reach)
-                    verdict = monitors.judge(figures, good, looked=not outcome.faults)
-                    if outcome.good and not verdict.withholds and await runs.goes_on(engine, run_id):
-                        if outcome.complete:
-                            await to.vanish()
-                        # Of a crawl that was cut or of some nights only, what lies between was not read.
-                        if outcome.newest and not (outcome.cut or errand.since or errand.until):
-                            await watermarks.move(engine, scope, spider.name, outcome.newest, run_id)
-                except NotDelivered as error:
-                    outcome, verdict = replace(crawling.outcome, faults=(str(error),)), monitors.Verdict()
-                except Exception as error:  # a fault of our own: it is recorded, then it crashes
-                    crash, verdict = error, monitors.Verdict()
-                    outcome = replace(crawling.outcome, faults=(began.public(f"{type(error).__name__}: {error}"),))
-            tally.faulty(outcome.faults, outcome.unanswered)
-            lost = crawling.lost or Lost()
-            figures = tally.figures(to.counts, crawling.stats, time.monotonic() - started, lost, reach)
-            _log_end(outcome, verdict, to.counts)
-            report = RunReport(
-                run_id=run_id,
-                spider=spider.name,
-                source=run.source,
-                start_url=run.start_url,
-                state=outcome.state,
-                started_at=run.started_at,
-                finished_at=clock(),
-                pages=outcome.pages,
-                counts=to.counts,
-                figures=figures.as_json() | {"judged": verdict.as_json()},
-                findings=tuple(finding.as_json() for finding in verdict.findings),
-                suspect=verdict.suspect,
-                why="; ".join(outcome.told)[:4_000] or None,
-                log_tail=runlog.tail(settings, run_id),
-            )
-            report = await runs.end(engine, report)
-            if trigger is Trigger.WANTED:
-                keys = await wanted.keys_of(engine, errand)
-                await wanted.tried(engine, keys, run_id, report.counts.scraped, clock)
-            await alerts.about(engine, settings, report, clock)
-            if crash is not None:
-                raise crash
+            return await way.to_its_end(crawled)
     finally:
         await engine.dispose()
-    return report
+
+
+@dataclass
+class _UnderWay:
+    """A run that has begun, until its row says how it ended."""
+
+    settings: Settings
+    engine: AsyncEngine
+    run: Run
+    errand: Errand
+    to: Delivery
+    public: Callable[[str], str]
+    """A text without the keys that the spider sends."""
+    clock: Clock
+    reach: Reach
+    started: float = field(default_factory=time.monotonic)
+    tally: Tally = field(default_factory=Tally)
+    crawling: Crawling = field(default_factory=Crawling)
+    brake: Brake = field(default_factory=lambda: Brake(_log_stop))
+
+    async def to_its_end(self, crawled: Callable[[], Awaitable[Outcome]]) -> RunReport:
+        """Crawl, judge, record, tell. What breaks in our own code is recorded, then raised."""
+        crash: Exception | None = None
+        verdict = monitors.Verdict()
+        async with runs.beating(self.engine, self.settings, self.run, self._snapshot, self.brake.stop):
+            try:
+                outcome = await crawled()
+                verdict = await self._judged(outcome)
+                if outcome.good and not verdict.withholds and await runs.goes_on(self.engine, self.run.run_id):
+                    await self._takes_effect(outcome)
+            except NotDelivered as error:
+                outcome, verdict = self._failed(str(error)), monitors.Verdict()
+            except Exception as error:
+                crash, verdict = error, monitors.Verdict()
+                outcome = self._failed(self.public(f"{type(error).__name__}: {error}"))
+        self.tally.faulty(outcome.faults, outcome.unanswered)
+        _log_end(outcome, verdict, self.to.counts)
+        report = await runs.end(self.engine, self._report(outcome, verdict))
+        if self.run.trigger is Trigger.WANTED:
+            keys = await wanted.keys_of(self.engine, self.errand)
+            await wanted.tried(self.engine, keys, self.run.run_id, report.counts.scraped, self.clock)
+        await alerts.about(self.engine, self.settings, report, self.clock)
+        if crash is not None:
+            raise crash
+        return report
+
+    async def _judged(self, outcome: Outcome) -> monitors.Verdict:
+        """Beside this spider's good runs; what the scope lost is counted first. NotDelivered."""
+        self.crawling.lost = await self.to.lost() if outcome.complete else Lost()
+        self.reach = reach_of(self.errand, outcome)
+        self.tally.faulty(outcome.faults, outcome.unanswered)
+        good = await runs.good_figures(self.engine, self.run.spider, self.run.scope, self.reach)
+        return monitors.judge(self._figures, good, looked=not outcome.faults)
+
+    async def _takes_effect(self, outcome: Outcome) -> None:
+        """What is gone vanishes, the watermark moves. NotDelivered."""
+        if outcome.complete:
+            await self.to.vanish()
+        # Of a crawl that was cut or of some nights only, what lies between was not read.
+        if outcome.newest and not (outcome.cut or self.errand.since or self.errand.until):
+            run = self.run
+            await watermarks.move(self.engine, run.scope, run.spider, outcome.newest, run.run_id)
+
+    def _failed(self, fault: str) -> Outcome:
+        return replace(self.crawling.outcome, faults=(fault,))
+
+    @property
+    def _figures(self) -> Figures:
+        """So far."""
+        seconds = time.monotonic() - self.started
+        return self.tally.figures(
+            self.to.counts, self.crawling.stats, seconds, self.crawling.lost or Lost(), self.reach
+        )
+
+    def _snapshot(self) -> Mapping[str, Any]:
+        return {"pages": self.crawling.pages, **asdict(self.to.counts), "figures": self._figures.as_json()}
+
+    def _report(self, outcome: Outcome, verdict: monitors.Verdict) -> RunReport:
+        return RunReport(
+            run_id=self.run.run_id,
+            spider=self.run.spider,
+            source=self.run.source,
+            start_url=self.run.start_url,
+            state=outcome.state,
+            started_at=self.run.started_at,
+            finished_at=self.clock(),
+            pages=outcome.pages,
+            counts=self.to.counts,
+            figures=self._figures.as_json() | {"judged": verdict.as_json()},
+            findings=tuple(finding.as_json() for finding in verdict.findings),
+            suspect=verdict.suspect,
+            why="; ".join(outcome.told)[:4_000] or None,
+            log_tail=runlog.tail(self.settings, self.run.run_id),
+        )
 
 
 def _log_stop(why: str) -> None:
     log.warning("told to stop", why=why)
 
 
-def _log_end(outcome: "Outcome", verdict: monitors.Verdict, counts: Counts) -> None:
+def _log_end(outcome: Outcome, verdict: monitors.Verdict, counts: Counts) -> None:
     """For the run's log: what went wrong, the verdict, the end."""
     for fault in outcome.faults[:LOGGED]:
         log.error("fault", what=fault[:LONGEST_LOGGED])
@@ -230,241 +263,6 @@ def _log_end(outcome: "Outcome", verdict: monitors.Verdict, counts: Counts) -> N
     say("judged", suspect=verdict.suspect, withholds=verdict.withholds, good_runs=verdict.runs, findings=found[:LOGGED])
     say = log.info if outcome.good else log.warning
     say("run ended", state=outcome.state.value, pages=outcome.pages, **asdict(counts))
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What came of a crawl, before anyone judged it."""
-
-    pages: int = 0
-    faults: tuple[str, ...] = ()
-    """What went wrong: nothing, when the crawl is good."""
-    unanswered: frozenset[str] = frozenset()
-    """Those of them that are requests that failed."""
-    stopped: str = ""
-    """By whom or by what it was told to stop."""
-    cut: str = ""
-    """Why not everything was read though nothing failed."""
-    bounded: bool = False
-    """Only a part was asked for."""
-    newest: str = ""
-    """The watermark it would leave."""
-
-    @property
-    def good(self) -> bool:
-        """It came to its end."""
-        return not self.faults and not self.stopped
-
-    @property
-    def complete(self) -> bool:
-        """Everything that the scope has was read."""
-        return self.good and not self.cut and not self.bounded
-
-    @property
-    def state(self) -> RunState:
-        """How the run ends."""
-        if self.faults:
-            return RunState.FAILED
-        return RunState.STOPPED if self.stopped else RunState.FINISHED
-
-    @property
-    def told(self) -> tuple[str, ...]:
-        """Everything that a person should know."""
-        return tuple(dict.fromkeys(part for part in (*self.faults, self.stopped, self.cut) if part))
-
-
-def reach_asked(errand: Errand) -> Reach:
-    """How much of its scope a crawl is sent for."""
-    if errand.since or errand.until:
-        return Reach.PART
-    return Reach.NEWS if errand.watermark else Reach.WHOLE
-
-
-def reach_of(errand: Errand, outcome: Outcome) -> Reach:
-    """How much of its scope a crawl read; of one that failed, how much it was sent for."""
-    if outcome.faults:
-        return reach_asked(errand)
-    if outcome.complete:
-        return Reach.WHOLE
-    news = outcome.good and not outcome.cut and errand.watermark and not errand.since and not errand.until
-    return Reach.NEWS if news else Reach.PART
-
-
-class Brake:
-    """Stops a crawl in order, from wherever: what was scraped is still delivered."""
-
-    def __init__(self, told: Callable[[str], None] = lambda why: None) -> None:
-        """`told` hears the reason."""
-        self.why = ""
-        self._told = told
-        self._stop: Callable[[], None] | None = None
-
-    def stop(self, why: str) -> None:
-        """Tell it to end; the first reason stays."""
-        if not self.why:
-            self.why = why
-            self._told(why)
-            if self._stop is not None:
-                self._stop()
-
-    def holds(self, stop: Callable[[], None]) -> None:
-        """What stops it, once there is something to stop."""
-        self._stop = stop
-        if self.why:
-            stop()
-
-
-@dataclass
-class Crawling:
-    """A crawl under way, to look at from outside."""
-
-    crawler: Crawler | None = None
-    lost: Lost | None = None
-    outcome: Outcome = field(default_factory=Outcome)
-
-    @property
-    def pages(self) -> int:
-        """Read so far."""
-        return getattr(self.crawler and self.crawler.spider, "pages", 0)
-
-    @property
-    def stats(self) -> Mapping[str, Any]:
-        """Scrapy's."""
-        stats = self.crawler and self.crawler.stats
-        return stats.get_stats() if stats else {}
-
-
-async def crawl(
-    spider: type[SourceSpider],
-    delivery: Delivery,
-    errand: Errand,
-    scrapy_settings: ScrapySettings,
-    *,
-    key: str = "",
-    mirror: str = "",
-    secrets: tuple[str, ...] = (),
-    progress: Progress | None = None,
-    clock: Clock = utc_now,
-    brake: Brake | None = None,
-    tally: Tally | None = None,
-    crawling: Crawling | None = None,
-) -> Outcome:
-    """Crawl into a delivery; needs a running reactor, see `in_reactor`."""
-    brake, crawling = brake or Brake(), crawling or Crawling()
-    faults: list[str] = []
-    undelivered: list[str] = []
-
-    def not_delivered(error: NotDelivered) -> None:
-        undelivered[:] = [str(error)]  # the last one knows how many
-
-    settings = scrapy_settings.copy()
-    tally = tally or Tally()
-    settings.setdict({"ITEM_PIPELINES": {pipeline(delivery, not_delivered, tally): 500}})
-    runner = AsyncCrawlerRunner(settings)
-    crawler = crawling.crawler = runner.create_crawler(spider)
-    ended: list[str] = []
-
-    def closed(spider: SourceSpider, reason: str) -> None:
-        ended.append(reason)
-
-    def broke(failure: Failure, response: Response, spider: SourceSpider) -> None:
-        faults.append(spider.public(f"{response.url}: in the spider: {failure.value!r}"))
-
-    crawler.signals.connect(closed, signals.spider_closed)
-    crawler.signals.connect(broke, signals.spider_error)
-    crawler.signals.connect(tally.answered, signals.response_downloaded)
-    async with _told(progress, delivery, crawling), _braked(crawler, brake):
-        await runner.crawl(crawler, errand=errand, api_key=key, clock=clock, mirror=mirror, secrets=secrets)
-        try:
-            await delivery.settle()
-        except NotDelivered as error:
-            not_delivered(error)
-    crawled = crawler.spider
-    assert isinstance(crawled, SourceSpider)
-    faults += undelivered + crawled.faults
-    if not faults and not brake.why and ended != ["finished"]:
-        faults.append(f"the crawl was ended early: {', '.join(ended) or 'unknown'}")
-    counts = delivery.counts
-    whole = not brake.why and not crawled.cut and not errand.bounded
-    if not faults and whole and not counts.scraped:
-        faults.append(
-            f"the crawl yielded nothing: {crawled.pages} pages read from {crawled.keyless(crawled.start_url)}, "
-            f"no {spider.format} in it"
-        )
-    if not faults and not brake.why and crawled.cut and crawled.cut == crawled.leaving and not counts.scraped:
-        faults.append(crawled.cut)  # the quota was used up before anything was read
-    if not faults and not counts.settled:
-        told = f"{counts.delivered} delivered, {counts.unchanged} unchanged and {counts.rejected} rejected"
-        faults.append(f"{counts.scraped} scraped, but {told}")
-    crawling.outcome = Outcome(
-        crawled.pages,
-        tuple(dict.fromkeys(map(crawled.public, faults))),
-        frozenset(crawled.unanswered),
-        brake.why,
-        crawled.public(crawled.cut or crawled.unread),
-        errand.bounded,
-        crawled.newest,
-    )
-    return crawling.outcome
-
-
-def in_reactor(work: Callable[[], Coroutine[Any, Any, T]]) -> T:
-    """Run a coroutine in the asyncio reactor until it ends; once in a process."""
-    install_reactor(REACTOR)
-    from twisted.internet import reactor as installed  # only now is it the right one
-
-    reactor: Any = installed  # it is a module to type checkers
-    done: list[asyncio.Task[T]] = []
-
-    def start() -> None:
-        task = asyncio.get_event_loop().create_task(work())
-        task.add_done_callback(lambda _: reactor.stop())
-        done.append(task)
-
-    reactor.callWhenRunning(start)
-    reactor.run(installSignalHandlers=False)
-    return done[0].result()
-
-
-@asynccontextmanager
-async def _told(progress: Progress | None, delivery: Delivery, crawling: Crawling) -> AsyncIterator[None]:
-    async def tell() -> None:
-        while progress is not None:
-            await asyncio.sleep(PROGRESS_S)
-            progress(delivery.counts, crawling.pages)
-
-    telling = asyncio.get_running_loop().create_task(tell())
-    try:
-        yield
-    finally:
-        telling.cancel()
-
-
-@asynccontextmanager
-async def _braked(crawler: Crawler, brake: Brake) -> AsyncIterator[None]:
-    """The first signal, or whoever pulls the brake, stops the crawl in order."""
-    loop = asyncio.get_running_loop()
-    begun = asyncio.Event()
-    stopping: list[asyncio.Task[None]] = []
-
-    def started() -> None:
-        begun.set()
-
-    async def stop() -> None:
-        await begun.wait()  # Scrapy forgets to stop what does not run yet, and tells that it runs a step too early
-        await crawler.stop_async()
-
-    crawler.signals.connect(started, signals.request_scheduled)
-    brake.holds(lambda: stopping.append(loop.create_task(stop())))
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, brake.stop, f"stopped by {number.name}")
-    try:
-        yield
-    finally:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.remove_signal_handler(number)
-        for task in stopping:
-            task.cancel()
 
 
 def arguments_of(written: list[str]) -> dict[str, str]:

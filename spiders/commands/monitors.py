@@ -10,7 +10,7 @@ import typer
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncEngine
 
-    from spiders.judgements import Judgement
+    from spiders.monitoring.judgements import Judgement
 
 app = typer.Typer(help="What each run is measured by.", no_args_is_help=True)
 T = TypeVar("T")
@@ -25,7 +25,7 @@ def monitors() -> None:
 @app.command()
 def explain(run: RunId, as_json: Annotated[bool, typer.Option("--json", help="For machines.")] = False) -> None:
     """Every rule for one run: its value, the baseline, the limit, the verdict."""
-    from spiders import judgements
+    from spiders.monitoring import judgements
 
     judgement = _with_engine(lambda engine: judgements.explain(engine, run))
     if as_json:
@@ -62,8 +62,8 @@ def _show(judgement: "Judgement") -> None:
 @app.command()
 def accept(run: RunId, reason: Annotated[str, typer.Option(help="Why the run is right; kept in the log.")]) -> None:
     """Make a suspect run the new normal; what it withheld happens at the next run."""
-    from spiders import judgements
     from spiders.formats.base import utc_now
+    from spiders.monitoring import judgements
     from spiders.runs import this_user
 
     run_id = _with_engine(lambda engine: judgements.accept(engine, run, this_user(), reason, utc_now()))

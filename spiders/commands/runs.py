@@ -201,7 +201,7 @@ def readable(line: str) -> Any:
     """A line of the log in words, coloured by its level."""
     from rich.text import Text
 
-    from spiders.runlog import in_words
+    from spiders.runs.runlog import in_words
 
     words = in_words(line)
     level = next(iter(words[9:17].split()), "")
@@ -413,8 +413,9 @@ def _open() -> "tuple[Settings, AsyncEngine]":
 async def _checked(settings: "Settings", engine: "AsyncEngine") -> None:
     """Postgres answers, and what runs according to it does: a process of this machine that is gone is lost."""
     from deploy.clients import check_postgres
-    from spiders import runlog, runs
+    from spiders import runs
     from spiders.formats.base import utc_now
+    from spiders.runs import runlog
 
     await check_postgres(engine, settings)
     async with engine.begin() as connection:

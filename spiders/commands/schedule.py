@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 import typer
 
 if TYPE_CHECKING:
-    from spiders.operations import Changed, Operations
     from spiders.schedule import Plan
+    from spiders.schedule.operations import Changed, Operations
 
 app = typer.Typer(help="Schedules of spiders: when which one runs.", no_args_is_help=True)
 T = TypeVar("T")
@@ -94,8 +94,8 @@ def list_schedules(as_json: AsJson = False) -> None:
     from rich.table import Table
 
     from spiders.commands.runs import STYLES, instant
-    from spiders.operations import status_of
     from spiders.schedule import shown
+    from spiders.schedule.operations import status_of
 
     async def work(operations: "Operations") -> tuple[list[Any], dict[Any, Any], bool]:
         rows = await operations.schedules()
@@ -249,7 +249,7 @@ def operate(work: "Callable[[Operations], Awaitable[T]]") -> T:
     """Run it with Postgres open. SettingsError."""
     from deploy.clients import check_postgres, postgres_engine
     from deploy.settings import current
-    from spiders.operations import Operations
+    from spiders.schedule.operations import Operations
 
     settings = current()
 

@@ -11,9 +11,9 @@ import typer
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from spiders.authoring.trying import Fit, Tried
     from spiders.formats.base import SourceSpider
-    from spiders.lastruns import LastRun
-    from spiders.trying import Fit, Tried
+    from spiders.runs.lastruns import LastRun
 
 app = typer.Typer(help="Write a new source, or try an address.", no_args_is_help=True)
 WIDE = 140
@@ -36,7 +36,7 @@ def list_spiders(as_json: AsJson = False) -> None:
     from rich.console import Console
 
     from deploy.settings import SettingsError, current
-    from spiders.lastruns import last_runs
+    from spiders.runs.lastruns import last_runs
     from spiders.sources import SPIDERS
 
     unknown = ""
@@ -136,7 +136,7 @@ def new(
     start_url: Annotated[str, typer.Option(help="Where a crawl begins.")] = "",
 ) -> None:
     """Write a source, a saved answer and a test that passes: to be changed into the real ones."""
-    from spiders.scaffold import ROOT, new_source
+    from spiders.authoring.scaffold import ROOT, new_source
 
     written = new_source(name, format_, start_url)
     for path in written.files:
@@ -147,7 +147,7 @@ def new(
 @app.command()
 def expect(name: Annotated[str, typer.Argument(help="A source that `gigz spider new` wrote.")]) -> None:
     """Write its test anew: to expect what it makes of its saved answer now. Look at what it says."""
-    from spiders.scaffold import ROOT, expected
+    from spiders.authoring.scaffold import ROOT, expected
 
     test, found = expected(name)
     for message in found:
@@ -175,7 +175,7 @@ def try_(
     from rich.console import Console
 
     from deploy.settings import current
-    from spiders.trying import try_address
+    from spiders.authoring.trying import try_address
 
     tried = try_address(current(), url, limit, save, base)
     if as_json:

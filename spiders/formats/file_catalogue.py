@@ -25,9 +25,9 @@ from schemas.message import content_hash
 from schemas.raw import RawArtist, RawEvent, RawMessage, RawSetlist, RawVenue
 from schemas.rejection import Reason
 from schemas.rows import FIELDS
-from spiders.catalogue_rows import LARGEST, BadRow, Layout, Read, Row, Table, Unusable, table_of
 from spiders.errand import Errand
 from spiders.formats.base import Item, SourceSpider, http_date, listed, number, words
+from spiders.formats.catalogue_rows import LARGEST, BadRow, Layout, Read, Row, Table, Unusable, table_of
 
 _COLUMN = re.compile(r"[\w .#/()&%-]{0,60}")
 LOOK = 50

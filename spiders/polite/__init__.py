@@ -136,6 +136,9 @@ def scrapy_settings(
             "HTTPCACHE_POLICY": Conditional,
             "HTTPCACHE_STORAGE": Pages,
             "REDIRECT_MAX_TIMES": 5,
+            # The nearest pages first: one that is met far away first would be too deep to go on from.
+            "DEPTH_PRIORITY": 1,
+            "SCHEDULER_MEMORY_QUEUE": "scrapy.squeues.FifoMemoryQueue",
             "DOWNLOAD_TIMEOUT": settings.page_timeout_s,
             "DOWNLOAD_MAXSIZE": int(settings.page_mb * MEGABYTE),
             "DOWNLOAD_WARNSIZE": 0,

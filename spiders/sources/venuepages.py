@@ -15,8 +15,4 @@ class VenuePagesSpider(JsonLdSpider):
     shows = Shows.UPCOMING
     example = "https://www.example.org/agenda/"
     links = LinkExtractor(allow=r"/(agenda|calendar|concerts?|events?|gigs?|shows?|whats-?on)(/|\?|$)")
-    custom_settings = {  # noqa: RUF012
-        "DEPTH_LIMIT": 6,
-        "DEPTH_PRIORITY": 1,  # the nearest pages first: one met far away first would be too deep to go on from
-        "SCHEDULER_MEMORY_QUEUE": "scrapy.squeues.FifoMemoryQueue",
-    }
+    custom_settings = {"DEPTH_LIMIT": 6}  # noqa: RUF012

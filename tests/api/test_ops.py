@@ -39,10 +39,10 @@ from schemas.tables import (
     WantedListRow,
     WatchedBy,
 )
-from spiders import judgements
-from spiders.figures import Figures, Reach
-from spiders.monitors import judge
-from spiders.operations import Operations
+from spiders.monitoring import judgements
+from spiders.monitoring.figures import Figures, Reach
+from spiders.monitoring.monitors import judge
+from spiders.schedule.operations import Operations
 from tests.api.support import START, Client, Clock, reach
 from tests.api.test_api_inbox import HOSTILE, _Page
 

@@ -21,7 +21,7 @@ from api.tokens import OPERATOR, inbox_link
 from deploy.settings import Settings
 from deploy.topics import apply_topics
 from schemas.tables import AlertRow, CatalogueRejection, RunRow, RunState, ScheduleRow, WantedListRow
-from spiders.operations import Operations
+from spiders.schedule.operations import Operations
 from tests.api.support import START, Clock
 from tests.api.test_api_inbox import HOSTILE
 from tests.api.test_ops import GOOD, ran, rejected, rejection

@@ -31,7 +31,7 @@ from deploy.local import stack
 from deploy.migrate import migrate_postgres
 from deploy.settings import Settings, current, environment_for, load
 from deploy.topics import apply_topics
-from spiders.crawl import crawl, in_reactor
+from spiders.crawling import crawl, in_reactor
 from spiders.delivery import Counts, Delivery, Lost, delivering
 from spiders.errand import Errand
 from spiders.formats.base import Item, utc_now

@@ -14,7 +14,7 @@ import orjson
 
 from deploy.settings import load
 from schemas.raw import RawMessage
-from spiders.crawl import crawl, in_reactor
+from spiders.crawling import crawl, in_reactor
 from spiders.delivery import Counts, Lost, to_record
 from spiders.errand import Errand
 from spiders.formats.base import Item, utc_now

@@ -15,11 +15,11 @@ from aiokafka import AIOKafkaProducer
 from deploy.settings import SettingsError
 from schemas.raw import RawEvent, RawMessage
 from schemas.rows import envelope
-from spiders.broker import Broker, Pulse
 from spiders.delivery import KafkaDelivery, Parcel
+from spiders.delivery.broker import Broker, Pulse
+from spiders.delivery.seen import Key, Known, Memory, Scope, Sighting
+from spiders.delivery.spool import MEGABYTE, Spool
 from spiders.formats.base import utc_now
-from spiders.seen import Key, Known, Memory, Scope, Sighting
-from spiders.spool import MEGABYTE, Spool
 
 THEN = datetime(2024, 1, 1, tzinfo=UTC)
 

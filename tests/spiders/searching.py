@@ -7,7 +7,7 @@ import json
 import sys
 from typing import Any
 
-from spiders.crawl import crawl, in_reactor
+from spiders.crawling import crawl, in_reactor
 from spiders.errand import errand_of
 from spiders.polite import scrapy_settings
 from spiders.sources.setlistfm import SetlistfmSpider

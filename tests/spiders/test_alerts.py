@@ -20,9 +20,9 @@ from deploy.clients import postgres_engine
 from deploy.migrate import migrate_postgres
 from deploy.settings import Settings
 from schemas.tables import AlertRow, AlertState, RunRow, RunState
-from spiders import alerts
 from spiders.delivery import Counts
 from spiders.formats.base import utc_now
+from spiders.monitoring import alerts
 from spiders.runs import RunReport
 
 SECRET = "a secret of the test's own"

@@ -14,7 +14,7 @@ from deploy.clients import kafka_producer
 from deploy.settings import Settings
 from deploy.topics import apply_topics
 from schemas.outgoing import Outgoing
-from spiders.broker import Broker, Pulse, Refused, abandon
+from spiders.delivery.broker import Broker, Pulse, Refused, abandon
 from tests.spiders.handing import Kafka, until
 
 

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from schemas.rejection import Reason
-from spiders import catalogue_rows
-from spiders.catalogue_rows import BadRow, Layout, Row, Unusable, table_of
+from spiders.formats import catalogue_rows
+from spiders.formats.catalogue_rows import BadRow, Layout, Row, Unusable, table_of
 
 
 def rows(body: bytes, name: str = "", **layout: Any) -> list[dict[str, Any]]:

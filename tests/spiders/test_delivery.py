@@ -26,8 +26,8 @@ from schemas.raw import RawEvent, RawKind, RawSetlist
 from schemas.rejection import Reason, Rejection
 from schemas.topics import partition_of
 from spiders.delivery import Counts, NotDelivered, key_of, later, to_record
+from spiders.delivery.seen import Known, NotRemembered
 from spiders.formats.base import Unreadable, utc_now
-from spiders.seen import Known, NotRemembered
 from tests.spiders.handing import THEN, Kafka, Remembered, event, handing, until
 from tests.spiders.running import of_source, recorded, rows, run, serving, setlists, setlists_of
 

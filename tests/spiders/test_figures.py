@@ -10,8 +10,8 @@ from schemas.rejection import Reason
 from schemas.rows import envelope
 from spiders.delivery import Counts, Lost
 from spiders.errand import Errand
-from spiders.figures import LONGEST_SAMPLE, SAMPLES, Figures, Reach, Tally, figures_of, filled
 from spiders.formats.base import SourceSpider, Unreadable
+from spiders.monitoring.figures import LONGEST_SAMPLE, SAMPLES, Figures, Reach, Tally, figures_of, filled
 
 
 class Hall(SourceSpider):

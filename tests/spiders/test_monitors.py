@@ -23,9 +23,10 @@ from deploy.migrate import migrate_postgres
 from deploy.settings import Settings, SettingsError, environment_for
 from deploy.topics import apply_topics
 from schemas.tables import OperatorLogRow, RunRow, RunState
-from spiders import judgements, runs
-from spiders.figures import Figures, Reach
-from spiders.monitors import BASELINE, COLD, RULES, Verdict, judge
+from spiders import runs
+from spiders.monitoring import judgements
+from spiders.monitoring.figures import Figures, Reach
+from spiders.monitoring.monitors import BASELINE, COLD, RULES, Verdict, judge
 from tests.spiders.scheduling import row_of
 
 ROOT = Path(__file__).parents[2]

@@ -20,9 +20,9 @@ from deploy.migrate import migrate_postgres
 from deploy.settings import Settings
 from deploy.topics import apply_topics
 from schemas.tables import HostLeaseRow, HostRow, QuotaRow, WatermarkRow
-from spiders import watermarks
 from spiders.formats.base import Left, utc_now
 from spiders.polite.limits import LEASE_MARGIN_S, Limits, Quota, QuotaUsed, quota_of
+from spiders.runs import watermarks
 from tests.spiders.test_crawl import serving
 from tests.spiders.visiting import errand_to, run_of, visit, visited, visiting
 

@@ -21,11 +21,11 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from deploy.clients import postgres_engine
 from deploy.settings import Settings, load
 from schemas.tables import RunRow, RunState, Trigger
-from spiders import runlog, runs
+from spiders import runs
 from spiders.delivery import Counts
 from spiders.errand import Errand
 from spiders.formats.base import utc_now
-from spiders.runs import LaneTaken, Run, RunRefused, RunReport, Step
+from spiders.runs import LaneTaken, Run, RunRefused, RunReport, Step, runlog
 from tests.spiders.scheduling import log_of, own_database, row_of, until
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
@@ -297,7 +297,7 @@ CHATTY = """
 import sys
 from uuid import UUID
 from deploy.settings import load
-from spiders import runlog
+from spiders.runs import runlog
 settings = load({"home": sys.argv[1], "songkick_api_key": "hidden key+", "postgres_url": "postgresql://u:pass%40word@h/d"})
 runlog.keep_log(settings, UUID(sys.argv[2]))
 sys.stderr.write("asked with hidden key+ and hidden%20key%2B and pass%40word\\n")
@@ -360,6 +360,7 @@ def test_retries_are_told_without_keys_and_not_for_ever(caplog: pytest.LogCaptur
     assert len(told) == runlog.MOST_RETRIES + 1 and told[-1] == ("ERROR", "Gave up")
 
 
+@pytest.mark.stack
 async def test_a_run_that_was_taken_for_lost_may_let_nothing_vanish(engine: AsyncEngine) -> None:
     async with engine.begin() as connection:
         run_id = await runs.queue(

@@ -12,8 +12,8 @@ import pytest
 from aiohttp import web
 
 from deploy.settings import SettingsError
+from spiders.authoring.scaffold import BEGIN, END, READ_AT, check_name, class_name, list_of, new_source, sample
 from spiders.formats import formats
-from spiders.scaffold import BEGIN, END, READ_AT, check_name, class_name, list_of, new_source, sample
 from spiders.sources import SPIDERS
 from tests.spiders.commanding import gigz
 from tests.spiders.reading import NOW
@@ -42,7 +42,7 @@ def ran(checkout: Path, *command: str) -> None:
 
 EVERY = """
 from spiders.formats import formats
-from spiders.scaffold import ROOT, new_source
+from spiders.authoring.scaffold import ROOT, new_source
 
 for name in formats():
     new_source("made_" + name.replace("-", "_"), name)
@@ -159,7 +159,7 @@ def _text(module: str) -> str:
 def test_the_list_of_sources_is_every_spider_and_no_other() -> None:
     page = (ROOT / "docs" / "sources" / "README.md").read_text(encoding="utf-8")
     _, _, rest = page.partition(BEGIN)
-    assert rest.partition(END)[0].strip() == list_of(SPIDERS), "Remedy: python -m spiders.scaffold"
+    assert rest.partition(END)[0].strip() == list_of(SPIDERS), "Remedy: python -m spiders.authoring.scaffold"
 
 
 def test_formats_are_explained_in_the_list_of_sources() -> None:

@@ -20,9 +20,9 @@ from deploy.settings import Settings
 from deploy.topics import apply_topics
 from schemas.tables import RunRow, RunState, ScheduleRow, Trigger, WatchedBy
 from spiders import runs, wanted
-from spiders.operations import OperationRefused, Operations
 from spiders.runs import Step
-from spiders.scheduler import Scheduler, beside
+from spiders.schedule.operations import OperationRefused, Operations
+from spiders.schedule.scheduler import Scheduler, beside
 from tests.spiders.scheduling import (
     endless,
     in_state,

@@ -16,7 +16,7 @@ from deploy.migrate import migrate_postgres
 from deploy.settings import Settings
 from schemas.raw import RawEvent, RawMessage
 from spiders.delivery import key_of
-from spiders.seen import Key, Memory, NotRemembered, Scope, Sighting, sighting
+from spiders.delivery.seen import Key, Memory, NotRemembered, Scope, Sighting, sighting
 from tests.spiders.handing import event
 
 NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)

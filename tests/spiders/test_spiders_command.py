@@ -12,7 +12,7 @@ from deploy.clients import postgres_engine
 from deploy.migrate import migrate_postgres
 from deploy.settings import Settings
 from schemas.tables import RunRow, RunState
-from spiders.lastruns import LastRun, ago, last_runs
+from spiders.runs.lastruns import LastRun, ago, last_runs
 from spiders.sources import SPIDERS
 from tests.spiders.commanding import gigz
 

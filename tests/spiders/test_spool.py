@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spiders import spool as spools
-from spiders.spool import Spool, SpoolError
+from spiders.delivery import spool as spools
+from spiders.delivery.spool import Spool, SpoolError
 
 LIMIT = 10 * spools.MEGABYTE
 

@@ -10,9 +10,9 @@ from aiohttp import web
 from scrapy.http import HtmlResponse, Response, TextResponse
 
 from deploy.settings import SettingsError
+from spiders.authoring.scaffold import sample
+from spiders.authoring.trying import address_of, described, fits_of, source_of
 from spiders.formats import formats
-from spiders.scaffold import sample
-from spiders.trying import address_of, described, fits_of, source_of
 from tests.spiders.commanding import USER_AGENT, gigz
 from tests.spiders.reading import answer
 from tests.spiders.test_crawl import serving

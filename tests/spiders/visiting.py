@@ -26,7 +26,8 @@ import spiders.crawl
 from deploy.clients import postgres_engine
 from deploy.settings import load
 from schemas.raw import RawEvent, RawMessage
-from spiders.crawl import Crawling, crawl, in_reactor, run_crawl
+from spiders.crawl import run_crawl
+from spiders.crawling import Crawling, crawl, in_reactor
 from spiders.errand import errand_of
 from spiders.formats.base import Item, Pace, SourceSpider
 from spiders.polite import polite, scrapy_settings

@@ -266,7 +266,7 @@ def upgrade() -> None:
             postgresql.JSONB(astext_type=sa.Text()),
             server_default="{}",
             nullable=False,
-            comment="See spiders.figures.",
+            comment="See spiders.monitoring.",
         ),
         schema="state",
     )
@@ -277,7 +277,7 @@ def upgrade() -> None:
             postgresql.JSONB(astext_type=sa.Text()),
             server_default="[]",
             nullable=False,
-            comment="See spiders.monitors.",
+            comment="See spiders.monitoring.",
         ),
         schema="state",
     )

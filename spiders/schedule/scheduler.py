@@ -48,12 +48,13 @@ from deploy.local.room import python_environment
 from deploy.local.workers import RUNS
 from deploy.settings import Settings, SettingsError, environment_for
 from schemas.tables import OperatorLogRow, RunRow, RunState, ScheduleRow, Trigger, WatchedBy
-from spiders import alerts, runlog, runs, wanted
+from spiders import runs, wanted
 from spiders.errand import Errand, errand_of
 from spiders.formats.base import Clock, utc_now
-from spiders.operations import LOCK_CLASS, SCHEDULER, plan_of
-from spiders.runs import ACTIVE, AWAY, RunRefused, Step, short
+from spiders.monitoring import alerts
+from spiders.runs import ACTIVE, AWAY, RunRefused, Step, runlog, short
 from spiders.schedule import due, duration
+from spiders.schedule.operations import LOCK_CLASS, SCHEDULER, plan_of
 from spiders.sources import SPIDERS
 
 T = TypeVar("T")

@@ -2,8 +2,8 @@
 
     scraped = delivered + unchanged + rejected, or the run failed
 
-An item's way: the queue; a look at what was published of it last (`spiders.seen`), where an unchanged one ends; Kafka,
-or the spool (`spiders.spool`) while Kafka is away; its acknowledgement; the row that remembers it. Everything goes this
+An item's way: the queue; a look at what was published of it last (`delivery.seen`), where an unchanged one ends; Kafka,
+or the spool (`delivery.spool`) while Kafka is away; its acknowledgement; the row that remembers it. All of it goes this
 way in the order in which it was scraped: nothing is handed to Kafka while older records wait on disk. What an earlier
 process left in the spool goes first.
 
@@ -35,10 +35,10 @@ from schemas.outgoing import Origin, Outgoing, fitting, outgoing, reject
 from schemas.raw import RawArtist, RawEvent, RawKind, RawMessage, RawSetlist, RawVenue
 from schemas.rejection import Reason
 from schemas.rows import envelope
-from spiders.broker import Broker, Pulse, Refused
+from spiders.delivery.broker import Broker, Pulse, Refused
+from spiders.delivery.seen import Key, Known, Memory, NotRemembered, Scope, Sighting, sighting
+from spiders.delivery.spool import FOLDER, MEGABYTE, Place, Spool, SpoolError
 from spiders.formats.base import Clock, Item, Shows, SourceSpider, Unreadable
-from spiders.seen import Key, Known, Memory, NotRemembered, Scope, Sighting, sighting
-from spiders.spool import FOLDER, MEGABYTE, Place, Spool, SpoolError
 
 STAGE = "spiders"
 T = TypeVar("T")
@@ -226,6 +226,8 @@ class KafkaDelivery:
         """Held by whoever hands records to Kafka or to the spool: one order."""
         self._drawn: deque[Parcel] = deque()
         """Read from the spool, not handed to Kafka yet."""
+        self._handing = False
+        """Some are being handed to Kafka; a silent one is waited for, until it counts as away."""
         self._disk = asyncio.Lock()
         self._disk_work: asyncio.Future[Any] | None = None
         # from Kafka
@@ -418,7 +420,11 @@ class KafkaDelivery:
             size += len(left[0].record.value or b"")
             some.append(left.popleft())
         if some:
-            left.extendleft(reversed(await self._broker.send(some)))
+            self._handing = True
+            try:
+                left.extendleft(reversed(await self._broker.send(some)))
+            finally:
+                self._handing = False
 
     async def _keep(self, left: deque[Parcel]) -> None:
         """To the disk, behind everything that came before."""
@@ -449,7 +455,7 @@ class KafkaDelivery:
         self._giving_up = True
         saved, looks = -1, 0
         while looks < SAVING_LOOKS and self._failure is None:
-            looks = looks + 1 if saved == self._spool.waiting else 0
+            looks = looks + 1 if saved == self._spool.waiting and not self._handing else 0
             saved = self._spool.waiting
             if not (self._queue or self._busy or self._loose):
                 return

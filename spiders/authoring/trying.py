@@ -21,13 +21,13 @@ from scrapy.utils.log import configure_logging
 
 from deploy.settings import PREFIX, Settings, SettingsError
 from schemas.raw import RawEvent, RawMessage
-from spiders.catalogue_rows import Row, Unusable, table_of
 from spiders.contact import check_contact
-from spiders.crawl import crawl, in_reactor
+from spiders.crawling import crawl, in_reactor
 from spiders.delivery import Counts, Lost
 from spiders.errand import Errand
 from spiders.formats import formats
 from spiders.formats.base import Item, SourceSpider, Unreadable
+from spiders.formats.catalogue_rows import Row, Unusable, table_of
 from spiders.formats.file_catalogue import FileCatalogueSpider, check_file
 from spiders.formats.json_api import glanced
 from spiders.polite import scrapy_settings

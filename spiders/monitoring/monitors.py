@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 from statistics import median
 from typing import Any
 
-from spiders.figures import Figures, Reach, failing, figures_of
+from spiders.monitoring.figures import Figures, Reach, failing, figures_of
 
 BASELINE = 20
 """Good runs that are looked back on."""

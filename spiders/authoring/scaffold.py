@@ -31,8 +31,8 @@ from spiders.formats import formats
 from spiders.formats.base import SourceSpider, Unreadable
 from spiders.sources import SPIDERS, spiders_of
 
-ROOT = Path(__file__).parents[1]
-SAMPLES = Path(__file__).parent / "formats" / "samples"
+ROOT = Path(__file__).parents[2]
+SAMPLES = Path(__file__).parents[1] / "formats" / "samples"
 SOURCE = ".py.txt"
 READ_AT = datetime(2024, 2, 1, 12, tzinfo=UTC)
 """The clock of the tests of saved answers: tests.spiders.reading.NOW."""

@@ -19,10 +19,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from deploy.clients import unusable
 from deploy.settings import PREFIX, Settings, SettingsError
 from schemas.tables import OperatorLogRow, RunRow, RunState, ScheduleRow, Trigger, WatchedBy
-from spiders import judgements, runs
+from spiders import runs
 from spiders.crawl import api_key, chosen
 from spiders.errand import Errand, errand_of
 from spiders.formats.base import Clock, SourceSpider, utc_now
+from spiders.monitoring import judgements
 from spiders.runs import ACTIVE, Step, short
 from spiders.schedule import Cron, Plan, checked_name, cron_of, seconds_of
 from spiders.sources import SPIDERS
@@ -136,7 +137,7 @@ class Operations:
             return await runs.stop_run(connection, row.run_id, Step(who, self._clock(), why.strip()), told)
 
     async def accept(self, run_id: UUID | str, who: str, why: str) -> None:
-        """Make a suspect run the new normal: see `spiders.judgements`. OperationRefused."""
+        """Make a suspect run the new normal: see `spiders.monitoring.judgements`. OperationRefused."""
         async with self._writing() as connection:
             row = await runs.find(connection, str(run_id))
         with _refusing():

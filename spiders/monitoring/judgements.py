@@ -17,8 +17,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from deploy.settings import SettingsError
 from schemas.tables import OperatorLogRow, RunRow, RunState, WatchedBy
 from spiders import runs
-from spiders.figures import figures_of
-from spiders.monitors import COLD, judge
+from spiders.monitoring.figures import figures_of
+from spiders.monitoring.monitors import COLD, judge
 
 ACCEPTED = "accepted"
 """Name among a run's figures, and in the operators' log."""
@@ -36,7 +36,7 @@ class Judgement:
     why: str | None
     reach: str
     judged: Mapping[str, Any]
-    """See spiders.monitors.Verdict.as_json; empty when the run was not judged."""
+    """See spiders.monitoring.monitors.Verdict.as_json; empty when the run was not judged."""
     accepted: Mapping[str, Any] | None
     """By whom, when and why."""
 

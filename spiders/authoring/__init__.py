@@ -1,0 +1,1 @@
+"""For whoever adds a source: try an address, write the files, record what is expected of them."""
