@@ -227,7 +227,7 @@ class SourceSpider(Spider):
         known = cls.arguments()
         if strange := sorted(errand.more.keys() - set(known)):
             every = [*known, *LISTS]
-            like = get_close_matches(strange[0], every, n=1, cutoff=0.6)
+            like = get_close_matches(strange[0], every, n=1, cutoff=0.7)
             meant = f"{like[0]}={errand.more[strange[0]]}; " if like else ""
             raise SettingsError(
                 f"--arg {strange[0]}=... is not known to {cls.name}. Remedy: {meant}it knows {', '.join(every)}."
