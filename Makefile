@@ -27,8 +27,9 @@ install: $(BIN)/gigz ## the environment in .venv, from the lock, with the gigz c
 demo: install ## from a crawl to a page where found shows are confirmed (ARGS=--once: run through and stop)
 	@$(BIN)/gigz demo $(ARGS)
 
-test: install ## the whole suite; starts and stops engines of its own
-	@$(BIN)/python -m pytest $(ARGS)
+# Files side by side, and in their order: the long ones with engines first, so that none is left over at the end.
+test: install ## the whole suite; starts and stops engines of its own (ARGS="-n 0 tests/api": one after the other, a part)
+	@$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 test-unit: install ## the tests that need no engine, no socket and no data of other people
 	@$(BIN)/python -m pytest -q -n 2 -m "not stack and not network and not data" $(ARGS)

@@ -29,7 +29,7 @@ ROLE = "gigz"
 DATABASE = "gigz"
 CONNECT_TIMEOUT_S = 3
 UNPRIVILEGED = "nobody"
-
+MAKING = "postgres-initdb"
 OPTIONS = {
     "listen_addresses": LOOPBACK,
     "unix_socket_directories": "",
@@ -103,13 +103,14 @@ def _binaries() -> Path:
 
 def _make_cluster(room: Room, prefix: Sequence[str], binaries: Path, data: Path, password_file: Path) -> None:
     part = data.with_name("data.part")
-    shutil.rmtree(part, ignore_errors=True)  # of an initdb that was cut off
+    room.processes.stop(MAKING, timeout_s=0)  # one whose `gigz up` was killed would write on, or clear up
+    shutil.rmtree(part, ignore_errors=True)
     write_private(password_file, secrets.token_urlsafe(24))
     owner = data.parent.stat()
     if owner.st_uid != os.geteuid():
         os.chown(password_file, owner.st_uid, owner.st_gid)
     room.run(
-        "postgres-initdb",
+        MAKING,
         [
             *(*prefix, str(binaries / "initdb"), "--pgdata", str(part), "--username", ROLE),
             *("--pwfile", str(password_file), "--auth", "scram-sha-256", "--encoding", "UTF8"),
