@@ -12,6 +12,7 @@ class How(StrEnum):
     TOMBSTONES = "a tombstone for each key of the user; compaction forgets"
     EXPIRES = "kept for days only; may hold a user's original bytes until then"
     NOTHING = "holds nothing of users"
+    LEDGER = "a hash of the user's id, kept for good: what was erased stays erased"
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,7 @@ POSTGRES: dict[str, Place] = {
     "state.wanted": _NONE,
     "state.decisions": _ROWS,
     "state.accounts": _ROWS,
+    "state.erased": Place("user_hash", How.LEDGER),
     "state.outbox": Place("partition_by", How.DELETE_ROWS),
     "state.runs": _NONE,
     "state.schedules": _NONE,

@@ -309,6 +309,24 @@ class AccountRow(Base):
     user_id: Mapped[str] = mapped_column(unique=True)
 
 
+# -- owned by `gigz erase` ---------------------------------------------------------------------------------------------
+
+
+class ErasedRow(Base):
+    """Who was erased, by a hash of the id: whoever writes for users asks here, in the transaction that writes."""
+
+    __tablename__ = "erased"
+    __table_args__ = (CheckConstraint("length(user_hash) = 64", name="user_hash"), {"schema": STATE})
+
+    user_hash: Mapped[str] = mapped_column(primary_key=True, comment="See deploy.erasing.ledger; never the id.")
+    receipt_id: Mapped[UUID] = mapped_column(unique=True)
+    erased_at: Mapped[datetime] = mapped_column(comment="From then on nobody writes.")
+    proved_at: Mapped[datetime | None] = mapped_column(
+        comment="The last search that found nothing but what expires. Null: not done, run it again."
+    )
+    removed: Mapped[dict[str, Any]] = mapped_column(server_default="{}", comment="Place -> how many, over all runs.")
+
+
 # -- written beside what it follows from; published and deleted by the relay -----------------------------------------
 
 

@@ -45,7 +45,9 @@ class Topic:
     def config(self) -> dict[str, str]:
         """Kafka's own names and units."""
         kept = (
+            # A segment goes when its last message has had its days: an open one of a week would keep users' as long.
             {"cleanup.policy": "delete", "retention.ms": str(self.days * DAY_MS)}
+            | ({"segment.ms": str(DAY_MS)} if self.of_users else {})
             if self.days is not None
             # Both bound how long an erased user's old messages rest in closed and open segments.
             else {
