@@ -23,9 +23,13 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from deploy import commands as erasing
 from deploy import settings as settings_module
 from deploy.settings import Settings, SettingsError
+from deploy.watching import commands as watching
+from sinks import commands as stores
 from spiders.commands import monitors, runs, schedule, source, wanted
+from streams import commands as tracing
 
 if TYPE_CHECKING:
     from matchers.columns import Columns
@@ -46,6 +50,13 @@ app.add_typer(monitors.app, name="monitors")
 app.add_typer(wanted.app, name="wanted")
 app.add_typer(source.app, name="spider")
 app.command(name="spiders")(source.list_spiders)
+app.command(name="status")(watching.status)
+app.command(name="top")(watching.top)
+app.command(name="reconcile")(stores.reconcile)
+app.command(name="rebuild")(stores.rebuild)
+app.command(name="trace")(tracing.trace)
+app.command(name="erase")(erasing.erase)
+app.command(name="living")(erasing.living)
 err = Console(stderr=True, highlight=False, emoji=False)
 
 Files = Annotated[list[Path], typer.Argument(help="Files of JSON lines; - is standard input, .gz is read.")]
@@ -88,65 +99,13 @@ def down() -> None:
     """Stop what `gigz up` and `gigz demo` started from this home folder; data stay."""
     from deploy.local import stack, workers
     from deploy.local.demo.run import SITE
+    from deploy.watching import readings
 
     with err.status("stopping") as status:
         stopped = workers.stop(_settings(), (SITE, workers.SCHEDULER, workers.API, *workers.WORKERS))
         stopped += stack.down(_settings(), lambda engine, what: status.update(f"{engine}: {what}")) or []
+    readings.forget_dead(_settings().home)
     print("stopped: " + (", ".join(stopped) or "nothing ran"))
-
-
-@app.command()
-def status(as_json: AsJson = False) -> None:
-    """What runs, where, since when, and how many messages wait before each stage."""
-    from deploy.flow import WORKER_OF, gauge
-    from deploy.local import stack
-
-    async def lag() -> dict[str, int] | None:
-        try:
-            async with gauge(_settings()) as reading:
-                now = await reading.lag()
-        except Exception as error:  # status tells what it can, whatever is down
-            err.print(f"[yellow]lag unknown:[/] {' '.join(str(error).split())[:300]}")
-            return None
-        return now.waiting | {"relay": now.outbox}
-
-    processes = stack.status(_settings())
-    kafka_is_there = any(p.name == "kafka" and p.state in {"running", "elsewhere"} for p in processes)
-    waiting = asyncio.run(lag()) if kafka_is_there else {}
-    if as_json:
-        rows = [
-            {
-                "name": p.name,
-                "state": p.state,
-                "address": p.address,
-                "pid": p.pid,
-                "since": p.since.isoformat() if p.since else None,
-                "memory_bytes": p.memory_bytes,
-                "lag": (waiting or {}).get(p.name.rpartition("-")[0]),
-            }
-            for p in processes
-        ]
-        print(json.dumps({"processes": rows, "lag": waiting}))
-        return
-    table = Table("process", "state", "address", "pid", "since", "memory", "lag", box=None, pad_edge=False)
-    today = datetime.now().astimezone().date()
-    for p in processes:
-        own = (waiting or {}).get(p.name.rpartition("-")[0])
-        since = p.since.astimezone() if p.since else None
-        table.add_row(
-            p.name,
-            f"[{'green' if p.state == 'running' else 'yellow'}]{p.state}[/]",
-            p.address.rpartition("://")[2].removesuffix("/default"),
-            str(p.pid or ""),
-            "" if since is None else since.strftime("%H:%M:%S" if since.date() == today else "%Y-%m-%d %H:%M"),
-            f"{p.memory_bytes / 1e6:,.0f} MB" if p.memory_bytes else "",
-            "" if own is None else f"{own:,}",
-        )
-    running = {p.name.rpartition("-")[0] for p in processes}
-    for stage, left in (waiting or {}).items():
-        if WORKER_OF.get(stage, stage) not in running:
-            table.add_row(stage, "[yellow]stopped[/]", "", "", "", "", f"{left:,}")
-    Console(emoji=False).print(table)
 
 
 @app.command()
@@ -274,20 +233,45 @@ def worker(
         ),
     ],
     instance: Annotated[int, typer.Option(min=1, help="Number of this process among those of its stage.")] = 1,
+    leave: Annotated[
+        bool,
+        typer.Option("--leave", help="Run nothing: take this instance, which has stopped for good, out of its group."),
+    ] = False,
+    reset_offsets: Annotated[
+        bool,
+        typer.Option("--reset-offsets", help="Where messages are gone that were to be read, go on at the oldest."),
+    ] = False,
 ) -> None:
-    """Run one process of a stage until SIGTERM."""
+    """Run one process of a stage until SIGTERM.
+
+    Exit codes: 0 stopped; 1 a bug; 2 a wrong argument; 65 halted, too many rejections; 66 messages or topics that were
+    to be read are gone; 69 another process has this instance; 75 Kafka or a store stayed away past the deadline, start
+    again; 78 a setting, a right or a table is wrong. The offset is unmoved in all but the first;
+    docs/operations/failures.md says what to do.
+    """
+    from deploy.failures import Exit
+    from deploy.instances import InstanceTaken
+    from deploy.instances import leave as take_out
     from deploy.logs import configure
 
-    settings = _settings()
-    configure(settings.log_level, settings.log_format, stage)
-    if stage in {"normalise", "resolve", "match", "relay"}:
-        from streams.main import run_worker
+    try:
+        settings = _settings()
+        configure(settings.log_level, settings.log_format, stage)
+        if leave:
+            print(asyncio.run(take_out(settings, stage, instance)))
+            return
+        if stage in {"normalise", "resolve", "match", "relay"}:
+            from streams.main import run_worker
 
-        sys.exit(run_worker(settings, stage, instance))  # type: ignore[arg-type]
-    if stage in {"sink-clickhouse", "sink-postgres", "sink-meilisearch"}:
-        from sinks.main import run_sink
+            sys.exit(run_worker(settings, stage, instance, reset_offsets=reset_offsets))  # type: ignore[arg-type]
+        if stage in {"sink-clickhouse", "sink-postgres", "sink-meilisearch"}:
+            from sinks import main as sinks_main
 
-        sys.exit(asyncio.run(run_sink(settings, stage.removeprefix("sink-"), instance)))  # type: ignore[arg-type]
+            store = stage.removeprefix("sink-")
+            sys.exit(sinks_main.run_worker(settings, store, instance, reset_offsets=reset_offsets))  # type: ignore[arg-type]
+    except SettingsError as error:
+        err.print(str(error), style="red", soft_wrap=True, markup=False)
+        sys.exit(Exit.TAKEN if isinstance(error, InstanceTaken) else Exit.SETTINGS)
     if stage == "scheduler":
         from spiders.schedule.scheduler import run_scheduler
 
@@ -355,6 +339,8 @@ def feed(
     learned = _learned(files, "source" if topic.startswith("raw-") else "user")
     done = asyncio.run(feed_files(_settings(), files, topic, learned=learned))
     print(f"{done.lines} lines: {done.sent} sent to {topic}, {done.refused} refused as too large")
+    if done.erased:
+        err.print(f"[yellow]{done.erased} lines of erased users left out.[/]")
     if done.unreadable:
         err.print(f"[yellow]{done.unreadable} lines are no {topic} rows: sent as they stand, they will be rejected.[/]")
 

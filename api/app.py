@@ -47,7 +47,7 @@ def create_app(
 
     `operations`: what /ops acts through; without, it is for reading only.
     """
-    metrics = Metrics()
+    metrics = Metrics(settings)
     engine = postgres_engine(settings, settings.postgres_pool_size_api, "gigz-api")
     metrics.watch(engine)
     limits = Limits() if rate_limits else None

@@ -6,6 +6,7 @@ Errors
     NotFoundError    no such suggestion of this user
     ConflictError    decided otherwise; details are the decision in force
     InvalidError     an Idempotency-Key that stands for another request
+    UnauthorizedError    the user was erased
 """
 
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from api.entries import read_decisions
+from api.erased import refuse_erased
 from api.errors import ConflictError, Detail, InvalidError, NotFoundError
 from schemas.decision import Action, Decision
 from schemas.outgoing import outbox_values, outgoing
@@ -53,6 +55,7 @@ async def decide(engine: AsyncEngine, wish: Wish, shards: int) -> Decision:
 
 
 async def _decide(connection: AsyncConnection, wish: Wish, shards: int) -> Decision:
+    await refuse_erased(connection, wish.user)
     entry_id = await _entry_of(connection, wish)
     locked = await connection.scalar(
         select(EntryRow.entry_id).where(EntryRow.user_id == wish.user, EntryRow.entry_id == entry_id).with_for_update()

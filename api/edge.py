@@ -68,8 +68,7 @@ class Edge:
                 # The route's template, never the path: labels stay few and name no one.
                 path = scope.get("path_template") or "none"
                 method = scope["method"]
-                self._metrics.requests.add(method=method, path=path, status=str(status))
-                self._metrics.seconds.add(seconds, method=method, path=path, status=str(status))
+                self._metrics.answered(seconds, method, path, status)
                 log.info("request", method=method, path=path, status=status, ms=round(seconds * 1000, 1))
 
 

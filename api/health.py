@@ -20,6 +20,7 @@ from api.answers import Answer
 from api.errors import AnyRequest, Detail, NotFoundError, UnavailableError
 from api.services import Services
 from deploy.clients import bootstrap
+from deploy.meters import TEXT
 from deploy.settings import Settings, SettingsError
 
 log = structlog.get_logger()
@@ -83,7 +84,7 @@ async def metrics(request: AnyRequest, services: NamedDependency[Services]) -> R
     """For a scraper beside the process; through a proxy it is not there."""
     if request.client is None or request.client.host not in LOOPBACK or any(h in request.headers for h in FORWARDED):
         raise NotFoundError("route", "There is nothing at /metrics.")
-    return Response(services.metrics.render(services.engine), media_type="text/plain; version=0.0.4; charset=utf-8")
+    return Response(services.metrics.render(), media_type=TEXT)
 
 
 async def check_all(services: Services) -> dict[str, Check]:

@@ -10,6 +10,7 @@ from sqlalchemy import insert
 
 from api.answers import Answer
 from api.decisions import STAGE
+from api.erased import refuse_erased
 from api.errors import Detail, InvalidError, told
 from api.services import Services
 from matchers.dates import impossible
@@ -94,6 +95,7 @@ async def add_history(
             [Detail(field=f"entries.{index}", message="larger than 1 MB; shorten note or songs") for index in large],
         )
     async with services.engine.begin() as connection:
+        await refuse_erased(connection, user)
         await connection.execute(
             insert(OutboxRow), [outbox_values(record, services.settings.outbox_shards) for record in records]
         )

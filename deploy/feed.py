@@ -10,20 +10,24 @@ import hashlib
 import sys
 import zlib
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import orjson
+from sqlalchemy.ext.asyncio import AsyncEngine
 
-from deploy.clients import kafka_producer, publish
+from deploy.clients import check_postgres, kafka_producer, postgres_engine, publish
+from deploy.erasing import ledger
 from deploy.settings import Settings
 from schemas.history import BackfilledEntry, Entry
 from schemas.message import HEADER_STAGE, HEADER_TRACE, Message, MessageError, new_trace
 from schemas.outgoing import Outgoing, fitting, outgoing
 from schemas.raw import RawArtist, RawEvent, RawMessage, RawSetlist, RawVenue
 from schemas.rows import entry_from_row, raw_from_row
+from schemas.topics import BY_NAME
 
 STAGE = "feed"
 BATCH = 2_000
@@ -43,12 +47,13 @@ class FileError(Exception):
 
 @dataclass(frozen=True)
 class Fed:
-    """Lines read, messages sent, lines refused because they were too large, lines sent that are no row."""
+    """Lines read; messages sent; lines refused: too large; lines sent that are no row; lines of erased users: left."""
 
     lines: int = 0
     sent: int = 0
     refused: int = 0
     unreadable: int = 0
+    erased: int = 0
 
     def __add__(self, other: "Fed") -> "Fed":
         return Fed(
@@ -56,6 +61,7 @@ class Fed:
             self.sent + other.sent,
             self.refused + other.refused,
             self.unreadable + other.unreadable,
+            self.erased + other.erased,
         )
 
 
@@ -70,17 +76,44 @@ async def feed(
     tell: Callable[[int], None] = lambda _: None,
     learned: Learned | None = None,
 ) -> Fed:
-    """Publish the rows of these files; returns when Kafka has acknowledged all. FileError, SettingsError."""
+    """Publish the rows of these files; returns when Kafka has acknowledged all. FileError, SettingsError.
+
+    Rows of users who were erased are left out: PostgreSQL is asked for histories, and only then.
+    """
     message = FEEDABLE[topic]
     total = Fed()
-    async with kafka_producer(settings, "gigz-feed") as producer:
-        async for batch in _batches(files):
-            records = [to_record(line, message, datetime.now(UTC), learned) for line in batch]
-            await publish(producer, (record for record, _ in records), settings.partitions)
-            refused = sum(record.topic != message.topic for record, _ in records)
-            total += Fed(len(batch), len(batch) - refused, refused, sum(not good for _, good in records))
-            tell(len(batch))
+    engine = postgres_engine(settings, pool_size=1, name="gigz-feed") if BY_NAME[message.topic].of_users else None
+    try:
+        if engine is not None:
+            await check_postgres(engine, settings)
+        async with kafka_producer(settings, "gigz-feed") as producer:
+            async for batch in _batches(files):
+                records = [to_record(line, message, datetime.now(UTC), learned) for line in batch]
+                async with _living(engine, records) as kept:
+                    await publish(producer, (record for record, _ in kept), settings.partitions)
+                refused = sum(record.topic != message.topic for record, _ in kept)
+                unreadable = sum(not good for _, good in kept)
+                total += Fed(len(batch), len(kept) - refused, refused, unreadable, len(records) - len(kept))
+                tell(len(batch))
+    finally:
+        if engine is not None:
+            await engine.dispose()
     return total
+
+
+Lines = Sequence[tuple[Outgoing, bool]]
+"""What is sent for each line, and whether it is a row."""
+
+
+@asynccontextmanager
+async def _living(engine: AsyncEngine | None, records: Lines) -> AsyncIterator[Lines]:
+    """The records without those of erased users; no erasure begins before the end of this."""
+    if engine is None:
+        yield records
+        return
+    whose = [ledger.users_of_record(record) for record, _ in records]
+    async with ledger.asking(engine, frozenset().union(*whose)) as erased:
+        yield [one for one, users in zip(records, whose, strict=True) if not users & erased]
 
 
 def to_record(

@@ -85,7 +85,7 @@ class Gauge:
     async def lag(self) -> Lag:
         """Commits first, then ends, then the outbox: what moves meanwhile is seen as waiting, never missed."""
         begins = await self._consumer.beginning_offsets(self._every)
-        commits = {stage: await self._commits(group_of(stage)) for stage in CONSUMERS}
+        commits = {stage: await commits_of(self._admin, group_of(stage)) for stage in CONSUMERS}
         outbox = await self.outbox()
         ends = await self._consumer.end_offsets(self._every)
         waiting = {stage: self._behind(stage, begins, commits[stage], ends) for stage in CONSUMERS}
@@ -100,7 +100,7 @@ class Gauge:
         if stage == "relay":
             return await self.outbox()
         parts = [at for at in self._every if at.topic in {topic.name for topic in read_by(stage)}]
-        commits = await self._commits(group_of(stage))
+        commits = await commits_of(self._admin, group_of(stage))
         begins, ends = await self._consumer.beginning_offsets(parts), await self._consumer.end_offsets(parts)
         return self._behind(stage, begins, commits, ends)
 
@@ -121,13 +121,15 @@ class Gauge:
                 total += max(0, ends[at] - done)
         return total
 
-    async def _commits(self, group: str) -> dict[TopicPartition, OffsetAndMetadata]:
-        for wait_s in (0.2, 0.5, 1.0, 2.0, 4.0):
-            try:
-                return dict(await self._admin.list_consumer_group_offsets(group))
-            except (GroupCoordinatorNotAvailableError, NotCoordinatorForGroupError, GroupLoadInProgressError):
-                await asyncio.sleep(wait_s)  # a fresh broker makes its offsets topic when first asked
-        return dict(await self._admin.list_consumer_group_offsets(group))
+
+async def commits_of(admin: AIOKafkaAdminClient, group: str) -> dict[TopicPartition, OffsetAndMetadata]:
+    """What a group has committed. A fresh broker makes its offsets topic when first asked: that is waited for."""
+    for wait_s in (0.2, 0.5, 1.0, 2.0, 4.0):
+        try:
+            return dict(await admin.list_consumer_group_offsets(group))
+        except (GroupCoordinatorNotAvailableError, NotCoordinatorForGroupError, GroupLoadInProgressError):
+            await asyncio.sleep(wait_s)
+    return dict(await admin.list_consumer_group_offsets(group))
 
 
 class NoTopics(Exception):
@@ -181,19 +183,30 @@ async def scan(settings: Settings, topics: Iterable[str]) -> AsyncIterator[Consu
         parts = [TopicPartition(topic, p) for topic in topics for p in range(settings.partitions)]
         ends = await consumer.end_offsets(parts)
         begins = await consumer.beginning_offsets(parts)
-        left = {part for part in parts if ends[part] > begins[part]}
-        if not left:
-            return
-        consumer.assign(sorted(left))
-        for part in left:
-            consumer.seek(part, begins[part])
-        while left:
-            for part, records in (await consumer.getmany(timeout_ms=1_000, max_records=5_000)).items():
-                for record in records:
-                    if record.offset < ends[part]:
-                        yield record
-            # By position, not by the last record seen: compaction leaves gaps at the end.
-            left = {part for part in left if await consumer.position(part) < ends[part]}
+        async for records in records_between(consumer, begins, ends):
+            for record in records:
+                yield record
+
+
+async def records_between(
+    consumer: AIOKafkaConsumer, starts: Offsets, ends: Offsets, most: int = 5_000
+) -> AsyncIterator[list[ConsumerRecord]]:
+    """Every record from `starts` to before `ends`, in the order of each partition, `most` at a time.
+
+    Assigns the consumer, which is to have no group.
+    """
+    left = {part for part in starts if ends[part] > starts[part]}
+    if not left:
+        return
+    consumer.assign(sorted(left))
+    for part in left:
+        consumer.seek(part, starts[part])
+    while left:
+        found = await consumer.getmany(*left, timeout_ms=1_000, max_records=most)
+        if records := [r for part, of_part in found.items() for r in of_part if r.offset < ends[part]]:
+            yield records
+        # By position, not by the last record seen: compaction leaves gaps at the end.
+        left = {part for part in left if await consumer.position(part) < ends[part]}
 
 
 async def flows(settings: Settings) -> list[Flow]:

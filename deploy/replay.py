@@ -8,7 +8,7 @@ is read from the original on, and a message that has a successor is held back.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -19,6 +19,7 @@ from sqlalchemy import func, insert, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from deploy.clients import check_postgres, kafka_consumer, kafka_producer, postgres_engine, publish
+from deploy.erasing import ledger
 from deploy.settings import Settings, SettingsError
 from schemas.message import HEADER_ORIGIN, HEADER_STAGE, HEADER_TRACE, new_trace
 from schemas.outgoing import Outgoing
@@ -189,13 +190,14 @@ async def replay(
     held: Counter[str] = Counter()
     if dry:
         async for rows in _rows(engine, filters, with_bodies=False):
-            for row in rows:
-                _count(sendable(row, successors), sent, held)
+            async with _living(engine, rows, successors) as records:
+                for one in records:
+                    _count(one, sent, held)
         return Replay(dict(sent), dict(held), until)
     async with kafka_producer(settings, "gigz-replay") as producer:
         async for rows in _rows(engine, filters, with_bodies=True):
-            records = [sendable(row, successors) for row in rows]
-            await publish(producer, [one for one in records if isinstance(one, Outgoing)], settings.partitions)
+            async with _living(engine, rows, successors) as records:
+                await publish(producer, [one for one in records if isinstance(one, Outgoing)], settings.partitions)
             for one in records:
                 _count(one, sent, held)
             tell(len(rows))
@@ -241,8 +243,21 @@ class Kept:
     rejected_at: datetime | None = None
 
 
+Sendable = Sequence[Outgoing | str]
+"""The record to send, or why it cannot be sent."""
 Successors = Mapping[tuple[str, str], int]
 """(topic, key) -> offset of the last message, of topics that are compacted."""
+
+
+@asynccontextmanager
+async def _living(engine: AsyncEngine, rows: Sequence[Kept], successors: Successors) -> AsyncIterator[Sendable]:
+    """What is to be sent for each row, or why it is not; no erasure begins before the end of this."""
+    whose = [ledger.users_of(row.topic, row.key, row.original) for row in rows]
+    async with ledger.asking(engine, frozenset().union(*whose)) as erased:
+        yield [
+            "its user was erased" if users & erased else sendable(row, successors)
+            for row, users in zip(rows, whose, strict=True)
+        ]
 
 
 def sendable(row: Kept, successors: Successors) -> Outgoing | str:

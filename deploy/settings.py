@@ -128,6 +128,17 @@ class Settings(BaseSettings):
     )
     rejection_window: int = Field(default=2_000, ge=1, description="Messages in the window that the share is taken of.")
 
+    # -- watching -------------------------------------------------------------------------------------------------
+    metrics_host: str = Field(
+        default="127.0.0.1", description="Address of a worker's /metrics, /live, /ready; in a container 0.0.0.0."
+    )
+    metrics_port: Port = Field(
+        default=0, description="Port of them; 0: any free one, as HOME/metrics/STAGE-N.json tells. Fixed: one worker."
+    )
+    liveness_s: float = Field(
+        default=120.0, gt=0, description="/live fails when messages wait and the commit stood still for so long."
+    )
+
     # -- connections: shares of the 200 that all processes may hold together, used below 80 % -------------------------
     postgres_pool_size: int = Field(default=4, ge=1, description="Connections of one worker; its batches are serial.")
     postgres_pool_size_api: int = Field(default=16, ge=1, description="Connections of one API process.")

@@ -8,7 +8,7 @@ after a restart, so nothing depends on it.
 A concert's tombstone is a row that says is_deleted, of the tombstone's rev. Tombstones of users' topics and of listings
 carry no version: they are erasure, and take the rows of their key out of current and history by mutation.
 
-Source of the codes: ClickHouse, src/Common/ErrorCodes.cpp; `SELECT errorCodeToName(241)`.
+What its codes mean stands in `deploy.failures`.
 """
 
 import hashlib
@@ -21,6 +21,7 @@ from clickhouse_connect.driver.asyncclient import AsyncClient
 from clickhouse_connect.driver.exceptions import ClickHouseError, DatabaseError, OperationalError
 
 from deploy.clients import clickhouse_async
+from deploy.failures import CLICKHOUSE, CLICKHOUSE_NOT_MIGRATED, Meaning, meaning
 from deploy.settings import Settings
 from schemas.concert import Concert, Facts
 from schemas.decision import Decision
@@ -40,36 +41,9 @@ NO_NIGHT = date(1970, 1, 1)
 FIRST_YEAR, LAST_YEAR = 1900, 2299
 """What Date32 and DateTime64 can hold."""
 
-AWAY = {
-    3: "UNEXPECTED_END_OF_FILE",
-    159: "TIMEOUT_EXCEEDED",
-    160: "TOO_SLOW",
-    198: "DNS_ERROR",
-    202: "TOO_MANY_SIMULTANEOUS_QUERIES",
-    203: "NO_FREE_CONNECTION",
-    209: "SOCKET_TIMEOUT",
-    210: "NETWORK_ERROR",
-    236: "ABORTED",
-    241: "MEMORY_LIMIT_EXCEEDED",
-    242: "TABLE_IS_READ_ONLY",
-    243: "NOT_ENOUGH_SPACE",
-    252: "TOO_MANY_PARTS",
-    279: "ALL_CONNECTION_TRIES_FAILED",
-    285: "TOO_FEW_LIVE_REPLICAS",
-    286: "UNSATISFIED_QUORUM_FOR_PREVIOUS_WRITE",
-    319: "UNKNOWN_STATUS_OF_INSERT",
-    394: "QUERY_WAS_CANCELLED",
-    425: "SYSTEM_ERROR",
-    439: "CANNOT_SCHEDULE_TASK",
-    473: "DEADLOCK_AVOIDED",
-    499: "S3_ERROR",
-    733: "TABLE_IS_BEING_RESTARTED",
-    745: "SERVER_OVERLOADED",
-    999: "KEEPER_EXCEPTION",
-}
-"""Codes that may pass. Every other code will not pass by itself."""
-NOT_MIGRATED = {16: "NO_SUCH_COLUMN_IN_TABLE", 60: "UNKNOWN_TABLE", 81: "UNKNOWN_DATABASE"}
-
+KEYS_AT_ONCE = 3_000
+"""Of a mutation. They go in the statement (max_query_size: 256 KiB): as a parameter they would have to fit into a field
+of the address (128 KiB), and one user may have thousands. Hashed: ClickHouse remembers the mutations it has done."""
 _KEYS = {
     "listings": "concat(source, ':', source_id)",
     "suggestions": "concat(user_id, '/', entry_id)",
@@ -83,8 +57,10 @@ class ClickHouseSink:
 
     store = STORE
 
-    def __init__(self, client: AsyncClient) -> None:
+    def __init__(self, client: AsyncClient, suffix: str = "") -> None:
         self._client = client
+        self._suffix = suffix
+        """Of the tables' names: a rebuild writes others than the sink."""
 
     def prepare(self, received: Received) -> Change:
         """Rows of the message. MessageError for a date that the tables cannot hold."""
@@ -96,8 +72,8 @@ class ClickHouseSink:
             for table, settled in settle(changes).items():
                 if settled.forgotten:
                     await self._forget(table, settled.forgotten)
-                await self._insert(table, settled.last)
-                await self._insert(f"{table}_history", settled.changes)
+                await self._insert(f"{table}{self._suffix}", settled.last)
+                await self._insert(f"{table}_history{self._suffix}", settled.changes)
         except (ClickHouseError, OSError) as error:
             raise store_error(error) from error
 
@@ -115,12 +91,14 @@ class ClickHouseSink:
         )
 
     async def _forget(self, table: str, keys: Sequence[str]) -> None:
-        for name in (table, f"{table}_history"):
-            await self._client.command(
-                f"ALTER TABLE {name} DELETE WHERE {_KEYS[table]} IN {{keys:Array(String)}}",
-                parameters={"keys": list(keys)},
-                settings={"mutations_sync": 1},
-            )
+        hashes = [hashlib.sha256(key.encode()).hexdigest() for key in keys]
+        for name in (f"{table}{self._suffix}", f"{table}_history{self._suffix}"):
+            for start in range(0, len(hashes), KEYS_AT_ONCE):
+                await self._client.command(
+                    f"ALTER TABLE {name} DELETE WHERE lower(hex(SHA256({_KEYS[table]}))) IN %(keys)s",
+                    parameters={"keys": hashes[start : start + KEYS_AT_ONCE]},
+                    settings={"mutations_sync": 1},
+                )
 
 
 @asynccontextmanager
@@ -152,9 +130,10 @@ def store_error(error: Exception) -> StoreError:
         if isinstance(error, OSError) or type(error) in {OperationalError, DatabaseError}:
             return StoreAway(STORE, why, START_AGAIN)
         raise error
-    if code in AWAY:
-        return StoreAway(STORE, f"{AWAY[code]}: {why}", START_AGAIN)
-    if code in NOT_MIGRATED:
+    if meaning(CLICKHOUSE, str(code)) is Meaning.PASSES:
+        name, _ = CLICKHOUSE[str(code)]
+        return StoreAway(STORE, f"{name}: {why}", START_AGAIN, name)
+    if str(code) in CLICKHOUSE_NOT_MIGRATED:
         return StoreRefuses(STORE, why, "`gigz migrate`, then start this worker again")
     return StoreRefuses(STORE, why, "correct user, password, rights or database in GIGZ_CLICKHOUSE_URL")
 

@@ -1,30 +1,35 @@
 """`gigz worker sink-clickhouse | sink-postgres | sink-meilisearch`: one process of a sink.
 
-Exit codes
-    0    stopped by SIGTERM or SIGINT
-    1    gave up with the offset unmoved: the log's last line names store, setting and remedy
-SettingsError is the caller's: nothing was read and nothing committed.
+It ends with a code of `deploy.failures.Exit`, and a last line in its log that says why and what to do. SettingsError is
+the caller's: nothing was read and nothing committed.
 """
 
 import asyncio
 import contextlib
 import signal
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
-from typing import Literal, TypeAlias, TypeVar
+from typing import Any, Literal, TypeAlias
 
 import structlog
+from aiokafka import AIOKafkaConsumer
 from aiokafka.errors import KafkaError
 
-from deploy.clients import kafka_consumer, kafka_producer, publish
+from deploy.clients import kafka_consumer, kafka_producer, left_in_time, publish
+from deploy.failures import Exit, TooManyRejections, check_deadline, run_process
 from deploy.flow import group_of
-from deploy.settings import PREFIX, Settings, SettingsError
-from schemas.topics import Topic, read_by
+from deploy.inputs import InputGone, Reading, check_topics
+from deploy.instances import Held, InstanceTaken, hold, member_of
+from deploy.meters import StageMeters, serving, stage_meters, watch
+from deploy.progress import ends_and_positions
+from deploy.settings import PREFIX, Settings
+from schemas.topics import read_by, written_by
+from sinks.asking import asking
 from sinks.clickhouse import open_clickhouse_sink
-from sinks.errors import StoreError
+from sinks.errors import BadRows, StoreError, StoreRefuses
 from sinks.meilisearch import open_meilisearch_sink
 from sinks.postgres import open_postgres_sink
-from sinks.pump import START_AGAIN, Limits, Ownership, Sink, TooManyRejections, pump
+from sinks.pump import Limits, Ownership, Sink, kafka_error, pump
 
 Store: TypeAlias = Literal["clickhouse", "postgres", "meilisearch"]
 
@@ -33,88 +38,148 @@ _OPEN: dict[Store, Callable[[Settings], AbstractAsyncContextManager[Sink]]] = {
     "postgres": open_postgres_sink,
     "meilisearch": open_meilisearch_sink,
 }
-LEAVE_S = 2.0
-"""Kafka's clients close in milliseconds as a rule."""
+LAST_S = 8.0
+"""For all of a stop: the batch at hand, then the clients."""
 log = structlog.get_logger()
-T = TypeVar("T")
 
 
-async def run_sink(settings: Settings, store: Store, instance: int, stop: asyncio.Event | None = None) -> int:
+def run_worker(settings: Settings, store: Store, instance: int, *, reset_offsets: bool = False) -> int:
+    """A process of a sink until SIGTERM; an `Exit`. SettingsError as `run_sink`."""
+    return run_process(run_sink(settings, store, instance, reset_offsets=reset_offsets))
+
+
+async def run_sink(
+    settings: Settings, store: Store, instance: int, stop: asyncio.Event | None = None, *, reset_offsets: bool = False
+) -> int:
     """Run until SIGTERM, or until `stop` where one is given; the exit code. SettingsError for what is set wrong.
 
-    Messages go from the group's commit, or from the oldest, into the store. One instance number, one process.
+    Messages go from the group's commit, or from the oldest, into the store. One instance number, one process:
+    InstanceTaken when another has it. `reset_offsets`: where what was to be read is gone, go on at the oldest message.
     """
-    stage = f"sink-{store}"
-    topics = read_by(stage)
-    if settings.retry_deadline_s >= settings.poll_interval_s:
-        raise SettingsError(
-            f"{PREFIX}RETRY_DEADLINE_S is {settings.retry_deadline_s:.0f}, {PREFIX}POLL_INTERVAL_S is "
-            f"{settings.poll_interval_s:.0f}: Kafka would take the partitions first. Remedy: make the former smaller."
-        )
+    check_deadline(settings)
     with _stopping(stop) as stopped:
-        try:
-            async with AsyncExitStack() as stack:
-                sink = await stack.enter_async_context(_OPEN[store](settings))
-                name = f"{group_of(stage)}-{instance}"
-                producer = await stack.enter_async_context(_left_in_time(kafka_producer(settings, name)))
-                consumer = await stack.enter_async_context(
-                    _left_in_time(kafka_consumer(settings, (), group_of(stage), client_id=name, group_instance_id=name))
-                )
-                _check_topics(topics, await consumer.topics())
-                ownership = Ownership()
-                consumer.subscribe([topic.name for topic in topics], listener=ownership)
-                log.info("started", store=store, instance=instance, topics=[topic.name for topic in topics])
-                await pump(
-                    consumer,
-                    sink,
-                    lambda rejections: publish(producer, rejections, settings.partitions),
-                    limits=Limits.of(settings, stage),
-                    ownership=ownership,
-                    stop=stopped,
-                )
-        except StoreError as error:
-            _give_up(error.store, error.why, error.remedy)
-            return 1
-        except KafkaError as error:
-            _give_up("kafka", f"{type(error).__name__}: {error}", START_AGAIN)
-            return 1
-        except TooManyRejections as error:
-            log.error("halted, offset unmoved", why=str(error))
-            return 1
+        async with hold(settings, f"sink-{store}", instance) as held:
+            losing = asyncio.create_task(_stop_when_lost(held, stopped))
+            try:
+                await _in_time(_run(settings, store, instance, stopped, reset_offsets), stopped)
+                if held.lost.is_set():
+                    raise InstanceTaken(held.why)
+            except StoreError as error:
+                return _give_up(error)
+            except KafkaError as error:
+                return _give_up(kafka_error(error))
+            except TooManyRejections as error:
+                return _halt(Exit.HALTED, error)
+            except InputGone as error:
+                return _halt(Exit.GONE, error)
+            except InstanceTaken as error:
+                return _halt(Exit.TAKEN, error)
+            except BadRows as error:  # of no message, so nothing can be rejected: what the sink itself lays
+                return _halt(Exit.SETTINGS, error)
+            finally:
+                losing.cancel()
     log.info("stopped")
-    return 0
+    return Exit.STOPPED
 
 
-def _give_up(store: str, why: str, remedy: str) -> None:
-    log.error("gave up, offset unmoved", store=store, setting=f"{PREFIX}{store.upper()}_URL", why=why, remedy=remedy)
+async def _in_time(run: Coroutine[Any, Any, None], stop: asyncio.Event) -> None:
+    """Run it; after a stop no longer than LAST_S, wherever it is: a store may fall silent while it is connected to."""
+    running = asyncio.create_task(run)
+    stopping = asyncio.create_task(stop.wait())
+    try:
+        await asyncio.wait({running, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        if not running.done():
+            await asyncio.wait({running}, timeout=LAST_S)
+        if running.done():
+            await running
+        else:
+            log.warning("did not stop in time; what is not committed is read again")
+    finally:
+        stopping.cancel()
+        running.cancel()
 
 
-def _check_topics(wanted: tuple[Topic, ...], found: set[str]) -> None:
-    missing = [topic.name for topic in wanted if topic.name not in found]
-    if missing:
-        raise SettingsError(
-            f"{PREFIX}KAFKA_URL: this broker lacks {', '.join(missing)}. "
-            "Remedy: `gigz topics apply`, or name the broker that has them."
+async def _run(settings: Settings, store: Store, instance: int, stop: asyncio.Event, reset_offsets: bool) -> None:
+    stage = f"sink-{store}"
+    topics = [topic.name for topic in read_by(stage)]
+    await check_topics(settings, {*topics, *(topic.name for topic in written_by(stage))})
+    async with AsyncExitStack() as stack:
+        bare = await stack.enter_async_context(_OPEN[store](settings))
+        sink = await stack.enter_async_context(asking(settings, bare))
+        name = member_of(stage, instance)
+        producer = await stack.enter_async_context(left_in_time(kafka_producer(settings, name)))
+        joining = kafka_consumer(
+            settings, (), group_of(stage), client_id=name, group_instance_id=name, auto_offset_reset="none"
+        )
+        consumer = await stack.enter_async_context(left_in_time(joining))
+        reading = Reading(consumer, stage, instance, settings.partitions, reset=reset_offsets)
+        meters = stage_meters(settings, stage)
+        endpoint = stack.enter_context(serving(settings, meters, instance))
+        stack.callback(lambda: stop.is_set() and endpoint.ended(Exit.STOPPED))
+        ownership = Ownership()
+        stack.enter_context(_watching(lambda: _look(meters, consumer, ownership), stop))
+        consumer.subscribe(topics, listener=ownership)
+        log.info("started", store=store, instance=instance, topics=topics)
+        await pump(
+            consumer,
+            sink,
+            lambda rejections: publish(producer, rejections, settings.partitions),
+            limits=Limits.of(settings, stage),
+            ownership=ownership,
+            stop=stop,
+            meters=meters,
+            poll=reading.poll,
         )
 
 
-@contextlib.asynccontextmanager
-async def _left_in_time(client: AbstractAsyncContextManager[T]) -> AsyncIterator[T]:
-    """A Kafka client that is not waited for longer than LEAVE_S at its end.
+async def _stop_when_lost(held: Held, stop: asyncio.Event) -> None:
+    await held.lost.wait()
+    stop.set()
 
-    In the middle of a rebalance, or while the broker is away, it would wait for answers that change nothing any more.
-    """
-    entered = await client.__aenter__()
-    try:
-        yield entered
-    finally:
+
+def _look(meters: StageMeters, consumer: AIOKafkaConsumer, ownership: Ownership) -> None:
+    """What the consumer knows of its partitions, into the figures. It asks nobody and waits for nothing."""
+    ends, positions = ends_and_positions(consumer)
+    meters.progress.sample(meters.offsets.sample(ends, positions=positions))
+    meters.holds(consumer.assignment(), consumer.paused())
+    meters.rebalanced(ownership.turn)
+
+
+@contextlib.contextmanager
+def _watching(look: Callable[[], None], stop: asyncio.Event) -> Iterator[None]:
+    """Look every second. A look that fails is a bug: the sink stops, and the bug is raised."""
+
+    async def looking() -> None:
         try:
-            await asyncio.wait_for(client.__aexit__(None, None, None), LEAVE_S)
-        except TimeoutError:
-            # What its own stop would have closed next; there is no public way.
-            for part in (getattr(entered, "_fetcher", None), getattr(entered, "_client", None)):
-                if part is not None:
-                    await part.close()
+            await watch(look)
+        except Exception:
+            stop.set()
+            raise
+
+    task = asyncio.create_task(looking())
+    try:
+        yield
+    finally:
+        if not task.cancel():
+            task.result()
+
+
+def _give_up(error: StoreError) -> int:
+    code = Exit.SETTINGS if isinstance(error, StoreRefuses) else Exit.AWAY
+    log.error(
+        "gave up, offset unmoved",
+        store=error.store,
+        setting=f"{PREFIX}{error.store.upper()}_URL",
+        why=error.why,
+        remedy=error.remedy,
+        exit_code=int(code),
+    )
+    return code
+
+
+def _halt(code: Exit, error: Exception) -> int:
+    log.error("halted, offset unmoved", why=str(error), exit_code=int(code))
+    return code
 
 
 @contextlib.contextmanager

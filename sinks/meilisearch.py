@@ -8,7 +8,7 @@ commit passes every message up to the last again in order: the last one stays. S
 is ignored as in the other stores, each document carries its `rev`, and what is older than the document that stands
 there is left out before the write; between that look and the write nobody else writes the key.
 
-Source of the codes: Meilisearch, reference of errors; types internal, system, auth, invalid_request.
+What its codes mean stands in `deploy.failures`.
 """
 
 import asyncio
@@ -23,6 +23,7 @@ import meilisearch
 from meilisearch.errors import MeilisearchApiError, MeilisearchError
 
 from deploy.clients import meilisearch_client
+from deploy.failures import MEILISEARCH, Meaning, meaning
 from deploy.settings import Settings
 from schemas.concert import Concert
 from schemas.listing import Place
@@ -78,27 +79,16 @@ INDEXES = {
     "venues": Index("venue_id", ("name", "names", "city", "region", "country"), ("city", "region", "country")),
 }
 
-BAD_DOCUMENTS = {
-    "invalid_document_id",
-    "missing_document_id",
-    "invalid_document_fields",
-    "invalid_document_geo_field",
-    "invalid_document_geojson_field",
-    "document_fields_limit_reached",
-    "max_fields_limit_exceeded",
-    "malformed_payload",
-    "payload_too_large",
-}
-"""Codes that name the documents themselves."""
-
 
 class MeilisearchSink:
     """A sink of the pump; `open_meilisearch_sink` makes one."""
 
     store = STORE
 
-    def __init__(self, client: meilisearch.Client) -> None:
+    def __init__(self, client: meilisearch.Client, suffix: str = "") -> None:
         self._client = client
+        self._suffix = suffix
+        """Of the indexes' names: a rebuild writes others than the sink."""
 
     def prepare(self, received: Received) -> Change:
         """The document of the message."""
@@ -112,31 +102,31 @@ class MeilisearchSink:
     async def lay_indexes(self) -> None:
         """Make the indexes that are missing and give each its settings."""
         for name, index in INDEXES.items():
-            made = partial(self._client.create_index, name, {"primaryKey": index.id_field})
-            await self._finish(made, fine="index_already_exists")
-            await self._finish(partial(self._client.index(name).update_settings, index.settings))
+            made = partial(self._client.create_index, name + self._suffix, {"primaryKey": index.id_field})
+            await self.finish(made, fine="index_already_exists")
+            await self.finish(partial(self._client.index(name + self._suffix).update_settings, index.settings))
 
     async def _write(self, name: str, settled: Settled) -> None:
-        index, id_field = self._client.index(name), INDEXES[name].id_field
+        index, id_field = self._client.index(name + self._suffix), INDEXES[name].id_field
         standing = await self._revs(name, [change.key for change in settled.last])
         fresh = [change for change in settled.last if (change.version or 0) >= standing.get(change.key, 0)]
         gone = [*settled.forgotten, *(change.key for change in fresh if not change.rows)]
         documents = [row for change in fresh for row in change.rows]
         if gone:
             named = ", ".join(f'"{key}"' for key in gone)
-            await self._finish(partial(index.delete_documents, filter=f"{id_field} IN [{named}]"))
+            await self.finish(partial(index.delete_documents, filter=f"{id_field} IN [{named}]"))
         if documents:
-            await self._finish(partial(index.add_documents, documents, id_field))
+            await self.finish(partial(index.add_documents, documents, id_field))
 
     async def _revs(self, name: str, keys: Sequence[str]) -> dict[str, int]:
         id_field = INDEXES[name].id_field
         asked = {"ids": list(keys), "fields": [id_field, "rev"], "limit": len(keys)}
         if not keys:
             return {}
-        found = await self._call(lambda: self._client.index(name).get_documents(asked))
+        found = await self._call(lambda: self._client.index(name + self._suffix).get_documents(asked))
         return {getattr(one, id_field): one.rev for one in found.results}
 
-    async def _finish(self, enqueue: Callable[[], Any], fine: str | None = None) -> None:
+    async def finish(self, enqueue: Callable[[], Any], fine: str | None = None) -> None:
         """Enqueue and wait for the end; a failure with the code `fine` is none."""
         until = time.monotonic() + TASK_S
         uid = (await self._call(enqueue)).task_uid
@@ -176,7 +166,7 @@ def store_error(error: MeilisearchError | OSError) -> StoreError | BadRows:
     if not isinstance(error, MeilisearchApiError):
         return StoreAway(STORE, _short(error), START_AGAIN)
     if error.code is None or error.status_code >= 500 or error.status_code in {408, 429}:
-        return StoreAway(STORE, f"HTTP {error.status_code}: {_short(error)}", START_AGAIN)
+        return StoreAway(STORE, f"HTTP {error.status_code}: {_short(error)}", START_AGAIN, f"{error.status_code}")
     return task_error({"code": error.code, "type": error.type, "message": error.message})
 
 
@@ -184,10 +174,11 @@ def task_error(error: Mapping[str, Any]) -> StoreError | BadRows:
     """What Meilisearch's error object, of a call or of a task, means."""
     kind, code = error.get("type"), error.get("code")
     why = f"{code}: {error.get('message')}"[:300]
-    if code in BAD_DOCUMENTS:
+    found = meaning(MEILISEARCH, *(str(one) for one in (code, kind) if one))
+    if found is Meaning.BAD_DATA:
         return BadRows(f"Meilisearch {why}")
-    if kind in {"internal", "system"}:
-        return StoreAway(STORE, why, START_AGAIN)
+    if found is Meaning.PASSES:
+        return StoreAway(STORE, why, START_AGAIN, str(code))
     if kind == "auth":
         return StoreRefuses(STORE, why, "correct GIGZ_MEILISEARCH_KEY: it needs indexes, settings, documents and tasks")
     return StoreRefuses(STORE, why, "start this worker again: it lays indexes and settings anew")

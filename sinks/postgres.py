@@ -6,7 +6,7 @@ without a version delete.
 
 PostgreSQL's text and jsonb cannot hold NUL characters: they are taken out, here only.
 
-Source of the codes: PostgreSQL 18, appendix A.
+What its codes mean stands in `deploy.failures`.
 """
 
 from collections.abc import AsyncIterator, Sequence
@@ -18,10 +18,11 @@ import orjson
 from sqlalchemy import ARRAY, Column, ColumnElement, Table, Text, bindparam, delete, func, select
 from sqlalchemy.dialects.postgresql import JSONB, insert
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from sqlalchemy.sql.dml import Delete, Insert
 
 from deploy.clients import check_postgres, postgres_engine
+from deploy.failures import POSTGRES, POSTGRES_NOT_MIGRATED, Meaning, meaning
 from deploy.settings import Settings
 from schemas.concert import Concert
 from schemas.message import MessageError, canonical
@@ -35,14 +36,6 @@ from sinks.received import Change, Received, expect, settle
 STORE = "postgres"
 _OURS = {"created_at", "updated_at"}
 
-AWAY = ("08", "40", "53", "55P03", "57", "58", "25006")
-"""Classes and codes that may pass: connection, rollback (deadlock), resources (disk full, too many connections), lock
-not available, operator intervention (shutdown, starting up), system error, read-only (a replica after a fail-over)."""
-BAD_ROWS = ("22", "23", "54")
-"""Data exception, constraint violation, program limit exceeded (an index entry that is too long)."""
-NOT_MIGRATED = ("3F", "42P01", "42703", "42704")
-"""Schema, table, column or type missing."""
-
 
 class PostgresSink:
     """A sink of the pump; `open_postgres_sink` makes one."""
@@ -51,6 +44,7 @@ class PostgresSink:
 
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
+        self._writing = False
 
     def prepare(self, received: Received) -> Change:
         """The row of the message."""
@@ -58,17 +52,28 @@ class PostgresSink:
 
     async def write(self, changes: Sequence[Change]) -> None:
         """One transaction. StoreAway, StoreRefuses or BadRows."""
+        if self._writing:
+            # The last write was given up without an end: the pool's one connection still waits for a silent server.
+            self._engine.sync_engine.dispose(close=False)
+        self._writing = True
         try:
             async with self._engine.begin() as connection:
-                for name, settled in settle(changes).items():
-                    if settled.forgotten:
-                        await connection.execute(_FORGET[name], {"keys": [UUID(key) for key in settled.forgotten]})
-                    rows = [row for change in settled.last for row in change.rows]
-                    if rows:
-                        columns = {column: [row[column] for row in rows] for column in rows[0]}
-                        await connection.execute(_UPSERT[name], columns)
+                await write_on(connection, changes)
         except (DBAPIError, OSError) as error:
             raise store_error(error) from error
+        finally:
+            self._writing = False
+
+
+async def write_on(connection: AsyncConnection, changes: Sequence[Change]) -> None:
+    """The statements of a batch, in a transaction that is the caller's."""
+    for name, settled in settle(changes).items():
+        if settled.forgotten:
+            await connection.execute(_FORGET[name], {"keys": [UUID(key) for key in settled.forgotten]})
+        rows = [row for change in settled.last for row in change.rows]
+        if rows:
+            columns = {column: [row[column] for row in rows] for column in rows[0]}
+            await connection.execute(_UPSERT[name], columns)
 
 
 @asynccontextmanager
@@ -97,11 +102,12 @@ def store_error(error: DBAPIError | OSError) -> StoreError | BadRows:
     original = getattr(error, "orig", None) or error
     code: str = getattr(original, "sqlstate", None) or ""
     why = " ".join(str(original).split())[:300]
-    if not code or code.startswith(AWAY):  # without a code: the connection broke or was not made
-        return StoreAway(STORE, f"{code} {why}".strip(), START_AGAIN)
-    if code.startswith(BAD_ROWS):
+    found = meaning(POSTGRES, code)
+    if not code or found is Meaning.PASSES:  # without a code: the connection broke or was not made
+        return StoreAway(STORE, f"{code} {why}".strip(), START_AGAIN, code or "no_answer")
+    if found is Meaning.BAD_DATA:
         return BadRows(f"PostgreSQL {code}: {why}")
-    if code.startswith(NOT_MIGRATED):
+    if code.startswith(POSTGRES_NOT_MIGRATED):
         return StoreRefuses(STORE, f"{code} {why}", "`gigz migrate`, then start this worker again")
     return StoreRefuses(STORE, f"{code} {why}", "correct user, password, rights or database in GIGZ_POSTGRES_URL")
 
@@ -202,20 +208,21 @@ def _body(received: Received) -> str:
 
 
 def _json(value: Any) -> str:
-    return canonical(_without_nul(value)).decode()
+    return canonical(without_nul(value)).decode()
 
 
 def _text(value: str | None) -> str | None:
     return value.replace("\x00", "") if value else value
 
 
-def _without_nul(value: Any) -> Any:
+def without_nul(value: Any) -> Any:
+    """A value of JSON as PostgreSQL can hold it."""
     if isinstance(value, str):
         return _text(value)
     if isinstance(value, list):
-        return [_without_nul(one) for one in value]
+        return [without_nul(one) for one in value]
     if isinstance(value, dict):
-        return {_text(name): _without_nul(one) for name, one in value.items()}
+        return {_text(name): without_nul(one) for name, one in value.items()}
     return value
 
 

@@ -7,31 +7,37 @@
 
 Writes are idempotent and a key stays in one partition, so repeats change nothing. After a rebalance Kafka starts again
 at the commit: what was gathered before is dropped, what is being written is waited for before the partitions go.
+
+While a batch takes its time, because its store is away, the partitions are paused and polling goes on: the member stays
+in its group, whatever the poll interval, and nothing is fetched that would be lost.
 """
 
 import asyncio
 import contextlib
 import random
 import time
-from collections import deque
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, Protocol, TypeAlias, TypeVar
 
 import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, ConsumerRecord, TopicPartition
-from aiokafka.errors import CommitFailedError, IllegalStateError
+from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
 
+from deploy.failures import Meaning, RejectionWindow, answered, kafka_meaning, pauses
 from deploy.logs import some_traces
+from deploy.meters import StageMeters, counted
+from deploy.progress import heads_of
 from deploy.settings import Settings
 from schemas.message import HEADER_TRACE, MessageError, new_trace
 from schemas.outgoing import Outgoing, reject
-from schemas.rejection import Reason
-from sinks.errors import BadRows, StoreAway
+from schemas.rejection import ERROR_HEADERS, Reason
+from sinks.errors import BadRows, StoreAway, StoreError, StoreRefuses, StoreSpent
 from sinks.received import Change, Received, origin_of, receive
 
-STOP_S = 5.0
+STOP_S = 4.0
 """How long a batch may take to finish once a stop was asked for; the whole stop, clients closed, has 10 s."""
 READ_S = 1.0
 """The same for a read, which only a rebalance holds up for longer."""
@@ -45,7 +51,8 @@ POLL_MS = 200
 """How soon a stop is noticed while nothing comes in."""
 BATCH_BYTES = 16 * 1_048_576
 """A batch ends here whatever the number of its messages: rejections carry up to 4 MB each."""
-FIRST_DELAY_S, LONGEST_DELAY_S = 0.2, 10.0
+PAUSE_AFTER_S = 1.0
+"""A batch that takes longer may take minutes: from then on the partitions are paused, and polls go on."""
 KEPT_KEY = 10_000
 """Bytes of a key that a rejection carries: a longer one would not fit beside a large original."""
 START_AGAIN = "when it answers, start this worker again: it goes on where it was"
@@ -56,6 +63,13 @@ T = TypeVar("T")
 _Prepared: TypeAlias = tuple[ConsumerRecord, Change]
 Reject: TypeAlias = Callable[[Sequence[Outgoing]], Awaitable[object]]
 """Publishes rejections and returns when Kafka has them."""
+Records: TypeAlias = dict[TopicPartition, list[ConsumerRecord]]
+Poll: TypeAlias = Callable[[Callable[[], Awaitable[Records]]], Awaitable[Records]]
+"""Goes around every fetch; see `deploy.inputs`."""
+
+
+async def _plainly(fetch: Callable[[], Awaitable[Records]]) -> Records:
+    return await fetch()
 
 
 class Sink(Protocol):
@@ -71,10 +85,6 @@ class Sink(Protocol):
     async def write(self, changes: Sequence[Change]) -> None:
         """Do it, all or anything of it: it may be done again. StoreAway, StoreRefuses or BadRows."""
         ...
-
-
-class TooManyRejections(Exception):
-    """So much is bad that the fault is hardly the data's."""
 
 
 class _Abandoned(Exception):
@@ -111,10 +121,13 @@ class Ownership(ConsumerRebalanceListener):  # type: ignore[misc]
 
     turn: int = 0
     writing: asyncio.Lock = field(default_factory=asyncio.Lock)
+    moving: asyncio.Event = field(default_factory=asyncio.Event)
+    """The partitions are on their way: a pause between two tries ends."""
 
     async def on_partitions_revoked(self, revoked: Collection[TopicPartition]) -> None:
         """Before the partitions go: what was gathered is void, what is being written may finish."""
         self.turn += 1
+        self.moving.set()
         try:
             async with asyncio.timeout(TURN_S), self.writing:
                 pass
@@ -123,28 +136,7 @@ class Ownership(ConsumerRebalanceListener):  # type: ignore[misc]
 
     async def on_partitions_assigned(self, assigned: Collection[TopicPartition]) -> None:
         """Kafka starts again at the commit."""
-
-
-@dataclass
-class Share:
-    """The share of rejections among the last messages of a window."""
-
-    limit: float
-    window: int
-    _batches: deque[tuple[int, int]] = field(default_factory=deque)
-
-    def add(self, read: int, rejected: int) -> None:
-        """Count a batch. TooManyRejections when the window holds more than its share."""
-        self._batches.append((read, rejected))
-        while sum(batch[0] for batch in self._batches) - self._batches[0][0] >= self.window:
-            self._batches.popleft()
-        bad = sum(batch[1] for batch in self._batches)
-        if bad > self.limit * self.window:
-            raise TooManyRejections(
-                f"{bad} of the last {sum(batch[0] for batch in self._batches)} messages were rejected, "
-                f"the limit is {self.limit:.0%} of {self.window}. Remedy: look at the reasons with `gigz rejections`; "
-                "when they are right, raise GIGZ_REJECTION_SHARE_LIMIT and start again."
-            )
+        self.moving.clear()
 
 
 @dataclass(frozen=True)
@@ -166,21 +158,29 @@ async def pump(
     stop: asyncio.Event,
     clock: Callable[[], float] = time.monotonic,
     now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    meters: StageMeters | None = None,
+    poll: Poll = _plainly,
 ) -> None:
-    """Run until `stop`. StoreError, TooManyRejections or KafkaError leave the offset where the last commit was."""
-    pumping = _Pump(consumer, sink, reject_all, limits, ownership, stop, clock, now)
+    """Run until `stop`. StoreError, TooManyRejections, InputGone or KafkaError leave the offset at the last commit."""
+    meters = meters or StageMeters(limits.stage)
+    pumping = _Pump(consumer, sink, reject_all, limits, ownership, stop, clock, now, meters)
     stopping = asyncio.create_task(stop.wait())
     try:
         while not stop.is_set():
-            reading = asyncio.create_task(gather(consumer, limits, ownership, stop, clock))
+            began = time.perf_counter()
+            reading = asyncio.create_task(gather(consumer, limits, ownership, stop, clock, poll))
             if not await _finished(reading, stopping, READ_S):
                 break  # in the middle of a rebalance, which a member that stops need not see to its end
             turn, records = await reading
             if not records:
                 continue
+            meters.took("read", time.perf_counter() - began)
             batch = asyncio.create_task(pumping.take(turn, records))
+            staying = asyncio.create_task(stay_in_the_group(consumer, batch, poll))
             await _finished(batch, stopping, STOP_S)
             [outcome] = await asyncio.gather(batch, return_exceptions=True)
+            if await _finished(staying, stopping, READ_S):
+                await staying
             if isinstance(outcome, Done):
                 log.info(
                     "batch written",
@@ -214,6 +214,7 @@ async def gather(
     ownership: Ownership,
     stop: asyncio.Event,
     clock: Callable[[], float],
+    poll: Poll = _plainly,
 ) -> tuple[int, list[ConsumerRecord]]:
     """A batch and the turn it belongs to: full, or `linger_s` after its first message, or what is there at a stop."""
     records: list[ConsumerRecord] = []
@@ -224,7 +225,8 @@ async def gather(
         left_ms = POLL_MS if until is None else min(POLL_MS, int((until - clock()) * 1000))
         if left_ms <= 0:
             break
-        found = await consumer.getmany(timeout_ms=left_ms, max_records=limits.batch_size - len(records))
+        asked = {"timeout_ms": left_ms, "max_records": limits.batch_size - len(records)}
+        found = await poll(partial(consumer.getmany, **asked))
         if ownership.turn != turn:  # whoever reads on from the commit has what was gathered before
             records, size, turn, until = [], 0, ownership.turn, None
         for of_partition in found.values():
@@ -233,6 +235,23 @@ async def gather(
         if records and until is None:
             until = clock() + limits.linger_s
     return turn, records
+
+
+async def stay_in_the_group(consumer: AIOKafkaConsumer, batch: asyncio.Task[Any], poll: Poll = _plainly) -> None:
+    """While the batch takes its time, pause what is assigned and poll; then resume."""
+    await asyncio.wait({batch}, timeout=PAUSE_AFTER_S)
+    if batch.done():
+        return
+    try:
+        while not batch.done():
+            consumer.pause(*consumer.assignment())  # each time: a rebalance forgets it
+            for part, records in (await poll(partial(consumer.getmany, timeout_ms=POLL_MS))).items():
+                # Given to us within this very poll, and not paused: they are read again.
+                with contextlib.suppress(IllegalStateError):
+                    consumer.seek(part, records[0].offset)
+            await asyncio.sleep(0)  # a poll that returns at once gives the batch a turn
+    finally:
+        consumer.resume(*consumer.paused())
 
 
 @dataclass(frozen=True)
@@ -247,35 +266,53 @@ class _Pump:
     stop: asyncio.Event
     clock: Callable[[], float]
     now: Callable[[], datetime]
-    share: Share = field(init=False)
+    meters: StageMeters
+    window: RejectionWindow = field(init=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "share", Share(self.limits.rejection_share, self.limits.rejection_window))
+        window = RejectionWindow(self.limits.rejection_window, self.limits.rejection_share)
+        object.__setattr__(self, "window", window)
 
     async def take(self, turn: int, records: Sequence[ConsumerRecord]) -> Done:
         """Write a batch, publish what is bad in it, commit."""
         async with self.ownership.writing:
             if self.ownership.turn != turn:
                 raise _Abandoned
+            self.meters.offsets.took(heads_of(records))
             until = self.clock() + self.limits.deadline_s
-            good, rejections = self._prepared(records)
+            with self.meters.step("handle"):
+                good, rejections = self._prepared(records)
 
-            async def write(some: Sequence[_Prepared]) -> None:
+            async def patiently(
+                work: Callable[[], Coroutine[Any, Any, object]], store: str, attempt_s: float | None = None
+            ) -> None:
                 await persist(
-                    lambda: self.sink.write([change for _, change in some]),
-                    store=self.sink.store,
+                    work,
+                    store=store,
                     until=until,
                     given_up=lambda: self.stop.is_set() or self.ownership.turn != turn,
                     clock=self.clock,
                     sleep=self._sleep,
+                    failed=lambda code: self.meters.retry(store, code, until),
+                    attempt_s=attempt_s,
                 )
+                self.meters.progress.back()
 
-            refused = await write_around(write, good) if good else []
+            async def write(some: Sequence[_Prepared]) -> None:
+                await patiently(lambda: self.sink.write([change for _, change in some]), self.sink.store)
+
+            with self.meters.step("write"):
+                refused = await write_around(write, good) if good else []
             rejections += [self._rejection(record, Reason.BAD_DOCUMENT, text) for (record, _), text in refused]
-            self.share.add(len(records), len(rejections))
+            self.window.add(len(records), len(rejections))
             if rejections:
-                await self.reject_all(rejections)
-            await self._commit(records)
+                with self.meters.step("publish"):
+                    await patiently(lambda: told_by_kafka(self.reject_all(rejections)), "kafka", COMMIT_S)
+            with self.meters.step("commit"):
+                await patiently(lambda: told_by_kafka(self._commit(records)), "kafka", COMMIT_S)
+            self.meters.batch(counted(record.topic for record in records))
+            self.meters.refused(counted(record.headers[ERROR_HEADERS["exception"]] for record in rejections))
+            self.meters.written.labels(self.limits.stage, self.sink.store).inc(len(good) - len(refused))
         return Done(len(records), len(good) - len(refused), len(rejections))
 
     def _prepared(self, records: Sequence[ConsumerRecord]) -> tuple[list[_Prepared], list[Outgoing]]:
@@ -302,9 +339,13 @@ class _Pump:
         )
 
     async def _sleep(self, seconds: float) -> None:
-        """A pause that a stop ends."""
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self.stop.wait(), seconds)
+        """A pause that a stop ends, or partitions that go."""
+        ends = [asyncio.create_task(event.wait()) for event in (self.stop, self.ownership.moving)]
+        try:
+            await asyncio.wait(ends, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for end in ends:
+                end.cancel()
 
     async def _commit(self, records: Sequence[ConsumerRecord]) -> None:
         """Move the offsets of what this member still owns; what it lost, its owner reads and writes again."""
@@ -317,16 +358,35 @@ class _Pump:
         if not offsets:
             return
         try:
-            # By itself the client would repeat a commit for ever while the broker is away.
-            await asyncio.wait_for(self.consumer.commit(offsets), COMMIT_S)
+            await self.consumer.commit(offsets)
+            self.meters.committed({(at.topic, at.partition): offset for at, offset in offsets.items()})
         except (CommitFailedError, IllegalStateError) as error:
             log.warning("the group moved on before the commit; the batch is read again", why=str(error))
-        except TimeoutError as error:
-            raise StoreAway("kafka", f"a commit was not answered in {COMMIT_S:.0f} s", START_AGAIN) from error
+
+
+async def told_by_kafka(work: Awaitable[object]) -> None:
+    """Await it; Kafka's errors as a store's. Those that are mistakes of ours are raised as they are."""
+    try:
+        await work
+    except KafkaError as error:
+        raise kafka_error(error) from error
+
+
+def kafka_error(error: KafkaError) -> StoreError:
+    """What Kafka's answer means for a request that is done again."""
+    why = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
+    match kafka_meaning(error):
+        case Meaning.PASSES:
+            return StoreAway("kafka", why, START_AGAIN, type(error).__name__)
+        case Meaning.SPENT:
+            return StoreSpent("kafka", why, "start this worker again: it goes on where it was")
+        case Meaning.BAD_DATA:
+            raise error
+    return StoreRefuses("kafka", why, "correct GIGZ_KAFKA_URL, or the rights that the broker gives")
 
 
 async def persist(
-    write: Callable[[], Awaitable[None]],
+    write: Callable[[], Coroutine[Any, Any, object]],
     *,
     store: str,
     until: float,
@@ -334,29 +394,29 @@ async def persist(
     clock: Callable[[], float],
     sleep: Callable[[float], Awaitable[None]],
     jitter: Callable[[], float] = random.random,
+    failed: Callable[[str], None] = lambda code: None,
+    attempt_s: float | None = None,
 ) -> None:
-    """Write until it succeeds: pauses double from 0.2 s to 10 s, each half of it chance. After `until`, StoreAway.
+    """Write until it succeeds, with `pauses` between. After `until`, StoreAway.
 
-    What takes longer than ATTEMPT_S counts as away.
+    What takes longer than `attempt_s` (ATTEMPT_S) counts as away. `failed` is told the code of each failure that is
+    tried again.
     """
-    delay = FIRST_DELAY_S
-    while True:
+    for pause in pauses(jitter):
         try:
-            async with asyncio.timeout(max(1.0, min(ATTEMPT_S, until - clock()))):
-                await write()
+            await answered(write(), max(1.0, min(attempt_s or ATTEMPT_S, until - clock())))
             return
         except (StoreAway, TimeoutError) as error:
             if given_up():
                 raise _Abandoned from error
-            why = error.why if isinstance(error, StoreAway) else "it took the write and did not answer"
-            pause = delay * (0.5 + jitter() / 2)
+            why = error.why if isinstance(error, StoreAway) else "it took the request and did not answer"
             if clock() + pause >= until:
                 raise StoreAway(store, f"{why}, still at the deadline (GIGZ_RETRY_DEADLINE_S)", START_AGAIN) from error
-            log.warning("the store is away; the write is tried again", store=store, why=why, in_s=round(pause, 2))
+            failed(error.code if isinstance(error, StoreAway) else "never_answered")
+            log.warning("the store is away; the same is tried again", store=store, why=why, in_s=round(pause, 2))
             await sleep(pause)
             if given_up():
                 raise _Abandoned from error
-            delay = min(2 * delay, LONGEST_DELAY_S)
 
 
 async def write_around(write: Callable[[Sequence[T]], Awaitable[None]], rows: Sequence[T]) -> list[tuple[T, str]]:

@@ -1,14 +1,16 @@
 """A Faust app for a stage: every setting that matters is written out, none is left to a default that may change."""
 
 import logging
+from collections.abc import Callable
 from pathlib import Path
 
 import faust
 
 from deploy.clients import bootstrap
+from deploy.inputs import InputGone
 from deploy.logs import QUIET
 from deploy.settings import Settings
-from streams.fastpath import SteadyTransport
+from streams.polling import PollingTransport
 
 COMMIT_INTERVAL_S = 0.5
 """A crash repeats what was acknowledged since the last commit: half a second of work."""
@@ -25,10 +27,19 @@ def group_of(stage: str) -> str:
     return f"gigz-{stage}"
 
 
-def make_app(settings: Settings, stage: str, instance: int) -> faust.App:
+def make_app(
+    settings: Settings,
+    stage: str,
+    instance: int,
+    *,
+    reset_offsets: bool = False,
+    gone: Callable[[InputGone], None] | None = None,
+) -> faust.App:
     """The app of one worker process; nothing is connected yet. SettingsError when Kafka's address is malformed.
 
     `instance` names the process within its stage: a restarted one gets its partitions back without a rebalance.
+    `reset_offsets`: where what was to be read is gone, go on at the oldest message, see `deploy.inputs`; else `gone` is
+    told, in the consumer's thread.
     """
     app = faust.App(
         id=group_of(stage),
@@ -52,7 +63,7 @@ def make_app(settings: Settings, stage: str, instance: int) -> faust.App:
         topic_partitions=settings.partitions,
         topic_replication_factor=settings.replication_factor,
         # -- consumer
-        consumer_auto_offset_reset="earliest",
+        consumer_auto_offset_reset="none",  # see deploy.inputs: a new group begins at the oldest nevertheless
         consumer_group_instance_id=f"{group_of(stage)}-{instance}",
         consumer_max_fetch_size=MAX_FETCH_BYTES,
         broker_client_id=f"{group_of(stage)}-{instance}",
@@ -69,14 +80,18 @@ def make_app(settings: Settings, stage: str, instance: int) -> faust.App:
         producer_linger=settings.producer_linger_ms / 1000,
         producer_request_timeout=settings.session_timeout_s,
     )
-    app.transport = SteadyTransport(app.conf.broker_consumer, app)
+    transport = PollingTransport(app.conf.broker_consumer, app)
+    transport.stage, transport.instance, transport.partitions = stage, instance, settings.partitions
+    transport.reset_offsets = reset_offsets
+    transport.told = gone
+    app.transport = transport
     for name in QUIET:
         logging.getLogger(name).setLevel(logging.WARNING)
     return app
 
 
 def data_folder(home: Path, stage: str, instance: int) -> Path:
-    """What one process keeps of its own: Faust's files (none that matter) and its lock."""
+    """What one process keeps of its own: Faust's files, none that matter."""
     folder = home / "faust" / f"{stage}-{instance}"
     folder.mkdir(parents=True, exist_ok=True)
     return folder

@@ -17,7 +17,7 @@ Written against faust-streaming 0.15.3 and mode-streaming 0.7.1.
 """
 
 import asyncio
-from collections.abc import Coroutine, Generator
+from collections.abc import Callable, Coroutine, Generator
 from time import monotonic
 from types import CoroutineType
 from typing import Any
@@ -72,6 +72,8 @@ class SteadyConsumer(Consumer):
     halted = False
     """Set before a failing or stopping worker takes its streams apart: Faust then goes on reading what is buffered,
     and would acknowledge and commit messages that no stage has seen."""
+    took: Callable[[str, float], None] | None = None
+    """Told how long each commit took."""
 
     async def wait_first(self, *coros: Any, timeout: Any = None) -> WaitResults:  # noqa: ASYNC109 - the library's
         """As `mode.Service.wait_first`; the first of two coroutines is tried on the spot."""
@@ -100,7 +102,13 @@ class SteadyConsumer(Consumer):
         return await super()._getmany(active_partitions, LOOK_AGAIN_S if self._buffered_partitions else timeout)
 
     async def _commit_offsets(self, *arguments: Any, **options: Any) -> bool:
-        return False if self.halted else await super()._commit_offsets(*arguments, **options)
+        if self.halted:
+            return False
+        began = monotonic()
+        done = bool(await super()._commit_offsets(*arguments, **options))
+        if self.took is not None:
+            self.took("commit", monotonic() - began)
+        return done
 
 
 class SteadyTransport(Transport):

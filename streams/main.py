@@ -1,14 +1,13 @@
-"""One worker process: `gigz worker normalise|resolve|match|relay --instance N`."""
+"""One worker process: `gigz worker normalise|resolve|match|relay --instance N`.
+
+It ends with a code of `deploy.failures.Exit`, and a last line in its log that says why and what to do.
+"""
 
 import asyncio
 import contextlib
-import fcntl
-import os
 import signal
-import sys
-import threading
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -16,9 +15,14 @@ from typing import Any, Literal, get_args
 import structlog
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from deploy.clients import check_postgres, kafka_admin, kafka_producer, postgres_engine, unusable
+from deploy.clients import check_postgres, kafka_producer, left_in_time, postgres_engine, unusable
+from deploy.failures import Exit, Meaning, TooManyRejections, check_deadline, run_process
 from deploy.flow import WORKER_OF
+from deploy.inputs import InputGone, check_topics
+from deploy.instances import Held, InstanceTaken, hold
 from deploy.logs import configure
+from deploy.meters import RelayMeters, relay_meters, serving, watch
+from deploy.progress import SAMPLE_S, Waiting, ends_and_positions
 from deploy.settings import Settings, SettingsError
 from matchers.places import warm
 from matchers.weights import Tables, default_tables, read_weights
@@ -29,42 +33,44 @@ from schemas.message import MessageError
 from schemas.reference import Artist, Venue
 from schemas.topics import read_by, written_by
 from streams import match, normalise, rematch, resolve
-from streams.app import data_folder, make_app
+from streams.app import make_app
+from streams.polling import tells
 from streams.reference import NameStore
-from streams.relay import Relay, outbox_rows
-from streams.retry import GaveUp, engine_at_fault
-from streams.stage import Frame, TooManyRejections, utc_now
+from streams.relay import OUTBOX, WAITING, Relay, outbox_rows
+from streams.retry import GaveUp, Refused, verdict
+from streams.stage import Frame, utc_now
 from streams.store_match import MatchStore
 from streams.store_resolve import ResolveStore
 
 Stage = Literal["normalise", "resolve", "match", "relay"]
-FINISH_S = 8.0
-"""For the batch at hand after SIGTERM; with what follows it stays below 10 s."""
+FINISH_S = 5.0
+"""For the batch at hand after SIGTERM; with what follows it stays below 10 s, whoever is silent."""
+OUTBOX_S = 5.0
+"""How often the relay counts the outbox, and how long that may take."""
 TAKE_APART_S = 1.5
 """For Faust to close its connections. What matters is committed before."""
 log = structlog.get_logger()
 
 
-def run_worker(settings: Settings, stage: Stage, instance: int) -> int:
-    """Run one stage until SIGTERM: 0. Stopped by a bad world, too many rejections or a bug: 1, offset unmoved.
+def run_worker(settings: Settings, stage: Stage, instance: int, *, reset_offsets: bool = False) -> int:
+    """Run one stage until SIGTERM; an `Exit`. The offset is unmoved whenever it was not stopped.
 
-    SettingsError, before anything is read, when Kafka or PostgreSQL cannot be used or topics are missing.
+    SettingsError, before anything is read, when Kafka or PostgreSQL cannot be used or topics are missing; InstanceTaken
+    when another process has the number.
     """
     if stage not in get_args(Stage):
         raise SettingsError(f"there is no stage {stage!r}. Remedy: one of {', '.join(get_args(Stage))}.")
     configure(settings.log_level, settings.log_format, stage)
     structlog.contextvars.bind_contextvars(instance=instance)
-    if stage == "relay":
-        code = asyncio.run(_relay(settings))
-    else:
-        with _alone(settings, stage, instance):
-            code = asyncio.run(_consume(settings, stage, instance))
-    if threading.active_count() > 1:
-        # Faust's threads are no daemons: one that hangs would keep the process for ever. All is committed or to be
-        # read again.
-        sys.stderr.flush()
-        os._exit(code)
-    return code
+    check_deadline(settings)
+    return run_process(_run(settings, stage, instance, reset_offsets))
+
+
+async def _run(settings: Settings, stage: Stage, instance: int, reset_offsets: bool) -> int:
+    async with hold(settings, stage, instance) as held:
+        if stage == "relay":
+            return await _relay(settings, instance, held)
+        return await _consume(settings, stage, instance, held, reset_offsets)
 
 
 async def outbox_size(settings: Settings) -> int:
@@ -76,20 +82,30 @@ async def outbox_size(settings: Settings) -> int:
         await engine.dispose()
 
 
-async def _consume(settings: Settings, stage: Stage, instance: int) -> int:
-    await check_topics(settings, stage)
+async def _consume(settings: Settings, stage: Stage, instance: int, held: Held, reset_offsets: bool) -> int:
+    await check_topics(settings, _topics_of(stage))
     async with (
         _postgres(settings, stage) as engine,
-        kafka_producer(settings, f"gigz-{stage}-{instance}-out") as producer,
+        left_in_time(kafka_producer(settings, f"gigz-{stage}-{instance}-out")) as producer,
     ):
         if stage != "normalise":
             await check_postgres(engine, settings)
         frame = Frame(settings, stage, producer)
-        app = make_app(settings, stage, instance)
+        frame.meters.queries.watch(engine)
+        gone = tells(asyncio.get_running_loop(), frame.fail)
+        app = make_app(settings, stage, instance, reset_offsets=reset_offsets, gone=gone)
         _read_topics(frame, app, stage, engine)
         _on_signals(frame.stopping)
-        await run_app(frame, app)
-        return _verdict(frame.failure, settings)
+        losing = asyncio.create_task(_unless_lost(held, frame))
+        with serving(settings, frame.meters, instance) as endpoint:
+            await run_app(frame, app)
+            losing.cancel()
+            return endpoint.ended(_verdict(frame.failure, settings))
+
+
+async def _unless_lost(held: Held, frame: Frame) -> None:
+    await held.lost.wait()
+    frame.fail(InstanceTaken(held.why))
 
 
 async def run_app(frame: Frame, app: Any) -> None:
@@ -103,13 +119,42 @@ async def run_app(frame: Frame, app: Any) -> None:
     else:
         log.info("started", seconds=round(time.monotonic() - began, 2))
     crashed = asyncio.create_task(app._crashed.wait())
+    watching = asyncio.create_task(_watch(frame, app))
     ends = [asyncio.create_task(event.wait()) for event in (frame.stopping, frame.failed)]
     await asyncio.wait([crashed, *ends], return_when=asyncio.FIRST_COMPLETED)
     if crashed.done() and frame.failure is None:
         frame.fail(app.crash_reason or RuntimeError("Faust's consumer crashed"))
-    for task in (crashed, *ends):
+    frame.meters.progress.stopping()
+    for task in (crashed, watching, *ends):
         task.cancel()
     await take_apart(frame, app)
+
+
+async def _watch(frame: Frame, app: Any) -> None:
+    try:
+        await watch(lambda: _look(frame, app))
+    except Exception as error:
+        frame.fail(error)
+
+
+def _look(frame: Frame, app: Any) -> None:
+    """What Faust's consumer knows of its partitions, into the figures. It asks nobody and waits for nothing."""
+    meters, consumer = frame.meters, app.consumer
+    consumer.took = meters.took
+    client = consumer._thread._consumer  # None until its thread has begun
+    if client is None:
+        return
+    ends, positions = ends_and_positions(client)
+    commits = {at: offset for at, offset in consumer._committed_offset.copy().items() if offset is not None}
+    read = consumer._read_offset.copy()
+    meters.committed({at: commits[at] for at in ends if at in commits})
+    level = {
+        at: position for at, position in positions.items() if read.get(at) is None or commits.get(at, -1) > read[at]
+    }
+    meters.progress.sample(meters.offsets.sample(ends, positions=level))
+    parts = consumer.assignment()
+    meters.holds(parts, parts - consumer._get_active_partitions() if consumer.flow_active else parts)
+    meters.rebalanced(app.rebalancing_count)
 
 
 def _read_topics(frame: Frame, app: Any, stage: Stage, engine: AsyncEngine) -> None:
@@ -164,62 +209,98 @@ async def take_apart(frame: Frame, app: Any) -> None:
         log.warning("Faust did not stop in time; everything is committed", error=repr(error))
 
 
-async def _relay(settings: Settings) -> int:
-    await check_topics(settings, "relay")
+async def _relay(settings: Settings, instance: int, held: Held) -> int:
+    await check_topics(settings, _topics_of("relay"))
     stopping = asyncio.Event()
-    async with _postgres(settings, "relay") as engine, kafka_producer(settings, "gigz-relay") as producer:
+    async with _postgres(settings, "relay") as engine, left_in_time(kafka_producer(settings, "gigz-relay")) as producer:
         await check_postgres(engine, settings)
         _on_signals(stopping)
-        log.info("started")
-        try:
-            await Relay(settings, engine, producer, utc_now).run(stopping)
-        except Exception as error:
-            return _verdict(error, settings)
-    return _verdict(None, settings)
+        meters = relay_meters(settings)
+        meters.queries.watch(engine)
+        relay = Relay(settings, engine, producer, utc_now, meters=meters)
+        with serving(settings, meters, instance) as endpoint:
+            watching = asyncio.create_task(_watch_outbox(relay, engine, meters))
+            losing = asyncio.create_task(_stop_when_lost(held, stopping))
+            log.info("started")
+            try:
+                await relay.run(stopping)
+            except Exception as error:
+                return _verdict(error, settings)
+            finally:
+                meters.progress.stopping()
+                watching.cancel()
+                losing.cancel()
+            return endpoint.ended(_verdict(InstanceTaken(held.why) if held.lost.is_set() else None, settings))
+
+
+async def _stop_when_lost(held: Held, stopping: asyncio.Event) -> None:
+    await held.lost.wait()
+    stopping.set()
+
+
+async def _watch_outbox(relay: Relay, engine: AsyncEngine, meters: RelayMeters) -> None:
+    """Count what waits before this relay, and say every second that the event loop runs, whatever PostgreSQL does."""
+    waiting = Waiting()
+    counted_at = float("-inf")
+    counting: asyncio.Task[Waiting] | None = None
+    while True:
+        if counting is None and time.monotonic() - counted_at >= OUTBOX_S:
+            counting = asyncio.create_task(_count_outbox(relay.held, engine, meters))
+        if counting is not None and counting.done():
+            if counting.exception() is None:
+                waiting = counting.result()
+            else:
+                log.debug("the outbox was not counted", why=repr(counting.exception()))
+            counting, counted_at = None, time.monotonic()
+        meters.progress.sample({OUTBOX: waiting if relay.held else Waiting()})
+        meters.shards.set(len(relay.held))
+        await asyncio.sleep(SAMPLE_S)
+
+
+async def _count_outbox(held: Collection[int], engine: AsyncEngine, meters: RelayMeters) -> Waiting:
+    async with asyncio.timeout(OUTBOX_S), engine.connect() as connection:
+        total, own, oldest = (await connection.execute(WAITING, {"shards": sorted(held)})).one()
+    meters.outbox.set(total)
+    return Waiting(own, oldest.timestamp() if oldest is not None else None)
 
 
 def _verdict(failure: BaseException | None, settings: Settings) -> int:
     if failure is None or (isinstance(failure, GaveUp) and not str(failure)):
         log.info("stopped")
-        return 0
-    if isinstance(failure, (GaveUp, TooManyRejections)):
-        log.error("halted", why=str(failure))
-    elif engine := engine_at_fault(failure):
-        log.error("halted", why=f"{unusable(engine, settings, repr(failure))} The offset has not moved.")
-    else:
+        return Exit.STOPPED
+    code, why = _told(failure, settings)
+    if code is Exit.BUG:
         log.error("bug: the offset has not moved, the batch will be read again", exc_info=failure)
-    return 1
+    else:
+        log.error("halted", exit_code=int(code), why=why)
+    return code
 
 
-async def check_topics(settings: Settings, stage: Stage) -> None:
-    """SettingsError when a topic that the stage reads or writes is missing, or has other partitions than are set."""
+def _told(failure: BaseException, settings: Settings) -> tuple[Exit, str]:
+    match failure:
+        case GaveUp():
+            return Exit.AWAY, str(failure)
+        case Refused():
+            return Exit.AWAY if failure.spent else Exit.SETTINGS, str(failure)
+        case TooManyRejections():
+            return Exit.HALTED, str(failure)
+        case InputGone():
+            return Exit.GONE, str(failure)
+        case InstanceTaken():
+            return Exit.TAKEN, str(failure)
+        case SettingsError():
+            return Exit.SETTINGS, str(failure)
+    found = verdict(failure)
+    if found is None or found[1] is Meaning.BAD_DATA:
+        return Exit.BUG, repr(failure)
+    code = Exit.SETTINGS if found[1] is Meaning.REFUSES else Exit.AWAY
+    return code, f"{unusable(found[0], settings, repr(failure))} The offset has not moved."
+
+
+def _topics_of(stage: Stage) -> set[str]:
+    """What the stage, and the stages within its worker, read and write."""
     stages = [stage, *(inner for inner, worker in WORKER_OF.items() if worker == stage)]
-    names = {topic.name for one in stages for topic in (*read_by(one), *written_by(one))}
-    async with kafka_admin(settings) as admin:
-        missing = sorted(names - set(await admin.list_topics()))
-        if missing:
-            raise SettingsError(f"Kafka has no topic {', '.join(missing)}. Remedy: `gigz topics apply`.")
-        if not names:
-            return
-        for told in await admin.describe_topics(sorted(names)):
-            if len(told["partitions"]) != settings.partitions:
-                raise SettingsError(
-                    f"{told['topic']} has {len(told['partitions'])} partitions, GIGZ_PARTITIONS={settings.partitions}: "
-                    "keys would go elsewhere. Remedy: set GIGZ_PARTITIONS to what the topics were made with."
-                )
-
-
-@contextlib.contextmanager
-def _alone(settings: Settings, stage: Stage, instance: int) -> Iterator[None]:
-    """SettingsError when a process of this machine has the instance: the two would take the group from each other."""
-    with (data_folder(settings.home, stage, instance) / "lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise SettingsError(
-                f"{stage} --instance {instance} runs already on this machine. Remedy: take another number, or stop it."
-            ) from error
-        yield
+    return {topic.name for one in stages for topic in (*read_by(one), *written_by(one))}
 
 
 @asynccontextmanager

@@ -9,6 +9,7 @@ because those of one aggregate are drawn under its lock: the later change always
 """
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 
 import structlog
@@ -18,12 +19,15 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from deploy.clients import publish
+from deploy.failures import answered
 from deploy.logs import some_traces
+from deploy.meters import RelayMeters, counted, relay_meters
 from deploy.settings import Settings
 from schemas.message import HEADER_TRACE
 from schemas.outgoing import Outgoing
+from schemas.rejection import ERROR_HEADERS, Rejection
 from streams.record import without_giants
-from streams.retry import GaveUp, Patience
+from streams.retry import Engine, GaveUp, Patience
 from streams.stage import Clock, utc_now
 
 STAGE = "relay"
@@ -34,9 +38,18 @@ SHARE_EVERY_S = 2.0
 LOCK_CLASS = 0x6769677A
 """Of the advisory locks: "gigz". The second number is the shard, or for a relay's presence:"""
 PRESENCE = 100_000
+LEAVE_S = 1.5
 log = structlog.get_logger()
 
+OUTBOX = "outbox"
+"""Stands for a topic in the relay's figures."""
 SIZE = text("select count(*) from state.outbox")
+WAITING = text(
+    """
+    select count(*), count(*) filter (where mine), min(created_at) filter (where mine)
+    from (select created_at, shard = any(cast(:shards as smallint[])) as mine from state.outbox) as outbox
+    """
+)
 READ = text(
     """
     select id, topic, key, partition_by, value, headers from state.outbox
@@ -71,8 +84,10 @@ class Relay:
         producer: AIOKafkaProducer,
         clock: Clock = utc_now,
         shown: Callable[[str], None] = lambda moment: None,
+        meters: RelayMeters | None = None,
     ) -> None:
         self._settings = settings
+        self._meters = meters or relay_meters(settings)
         self._engine = engine
         self._producer = producer
         self._clock = clock
@@ -81,13 +96,15 @@ class Relay:
         self.held: set[int] = set()
         self._shared_at = float("-inf")
         self._session: AsyncConnection | None = None
+        self._asked: Engine = "postgres"
+        """Who is to answer next."""
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Until told to stop. GaveUp when Kafka or PostgreSQL stays away."""
-        patience = Patience(self._settings, stopping)
+        patience = Patience(self._settings, stopping, self._meters)
         try:
             while not stopping.is_set():
-                if await patience.persist(self._step, "kafka") == 0:
+                if await patience.persist(self._step, lambda: self._asked) == 0:
                     try:
                         await asyncio.wait_for(stopping.wait(), self._settings.outbox_poll_s)
                     except TimeoutError:
@@ -110,19 +127,30 @@ class Relay:
 
     async def step(self) -> int:
         """One round: share the shards, publish a batch of those held, delete it. The number of rows."""
+        self._asked = "postgres"
         session = await self._locked_session()
         if not self.held:
             return 0
-        rows = list(await session.execute(READ, {"shards": sorted(self.held), "batch": BATCH}))
+        with self._meters.step("read"):
+            rows = list(await session.execute(READ, {"shards": sorted(self.held), "batch": BATCH}))
         if not rows:
             return 0
         records = [Outgoing(r.topic, r.key, r.partition_by, r.value, r.headers) for r in rows]
         self._shown("read")
         records = without_giants(records, stage=STAGE, at=self._clock())
-        await publish(self._producer, records, self._settings.partitions)
+        self._asked = "kafka"
+        with self._meters.step("publish"):
+            await publish(self._producer, records, self._settings.partitions)
+        self._asked = "postgres"
         log.info("published", records=len(records), **some_traces(r.headers.get(HEADER_TRACE, "") for r in records))
         self._shown("published")
-        await session.execute(DELETE, {"ids": [row.id for row in rows]})
+        with self._meters.step("commit"):
+            await session.execute(DELETE, {"ids": [row.id for row in rows]})
+        self._meters.progress.moved([OUTBOX])
+        self._meters.batch({OUTBOX: len(rows)})
+        rejections = [record for record in records if record.topic == Rejection.topic]
+        self._meters.refused(counted(record.headers.get(ERROR_HEADERS["exception"], "") for record in rejections))
+        self._meters.published(counted(record.topic for record in records if record.topic != Rejection.topic))
         return len(rows)
 
     async def close(self) -> None:
@@ -131,8 +159,8 @@ class Relay:
         self._shared_at = float("-inf")
         session, self._session = self._session, None
         if session is not None:
-            await session.invalidate()  # closes the connection itself; back in the pool it would keep the locks
-            await session.close()
+            with contextlib.suppress(TimeoutError):  # a server that is silent hears of it when the connection ends
+                await answered(_end(session), LEAVE_S)
 
     async def _locked_session(self) -> AsyncConnection:
         if self._session is None:
@@ -161,3 +189,8 @@ class Relay:
                 self.held.add(shard)
         if self.held != before:
             log.info("shards", held=sorted(self.held), relays=present)
+
+
+async def _end(session: AsyncConnection) -> None:
+    await session.invalidate()  # closes the connection itself; back in the pool it would keep the locks
+    await session.close()

@@ -1,37 +1,34 @@
 """The bad world: Kafka or PostgreSQL away, busy or restarting. Retried in place, with an end.
 
-GaveUp    the world stayed bad until the deadline, or the process is to stop: the batch is not done
+GaveUp      the world stayed bad until the deadline, or the process is to stop: the batch is not done
+Refused     trying again will not help: rights, tables or settings are wrong
+
+Which codes mean which stands in `deploy.failures`.
 """
 
 import asyncio
-import random
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 import structlog
-from aiokafka.errors import KafkaError, MessageSizeTooLargeError, RecordTooLargeError
+from aiokafka.errors import KafkaError
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from deploy.clients import unusable
+from deploy.failures import KAFKA, POSTGRES, POSTGRES_NOT_MIGRATED, Meaning, answered, kafka_meaning, meaning, pauses
+from deploy.meters import StageMeters
 from deploy.settings import Settings
 
 T = TypeVar("T")
 Engine = Literal["kafka", "postgres"]
 
-FIRST_PAUSE_S = 0.2
-LONGEST_PAUSE_S = 10.0
-
-# Classes and codes of https://www.postgresql.org/docs/18/errcodes-appendix.html that pass by themselves.
-PASSING_CLASSES = ("08", "53", "57", "58")  # connection; resources; operator's intervention; system
-PASSING_CODES = {
-    "40001",  # serialization_failure
-    "40P01",  # deadlock_detected
-    "55P03",  # lock_not_available
-    "25006",  # read_only_sql_transaction: a standby, until the new primary is known
-}
+ATTEMPT_S = 60.0
+"""One try: a batch takes seconds; what takes this long never answers, and a new connection may."""
+STOP_S = 4.0
+"""How long a try may take to finish once a stop was asked for; the whole stop has 10 s."""
 log = structlog.get_logger()
 
 
@@ -39,25 +36,46 @@ class GaveUp(Exception):
     """The batch is not done, its offset not moved. The text names the setting and the remedy; empty when stopping."""
 
 
-def engine_at_fault(error: BaseException) -> Engine | None:
-    """Whose failure it is, when waiting may help; None for bad data and for our own bugs."""
-    if isinstance(error, (MessageSizeTooLargeError, RecordTooLargeError)):
-        return None
+class Refused(Exception):
+    """The same, and trying again will not help. `spent`: a new process can go on, this one cannot."""
+
+    def __init__(self, text: str, *, spent: bool = False) -> None:
+        super().__init__(text)
+        self.spent = spent
+
+
+def verdict(error: BaseException) -> tuple[Engine, Meaning] | None:
+    """Whose failure it is and what it means; None for our own bugs."""
     if isinstance(error, KafkaError):
-        return "kafka"
-    if isinstance(error, (PoolTimeoutError, InterfaceError)):
-        return "postgres"
+        return "kafka", kafka_meaning(error)
+    if isinstance(error, PoolTimeoutError):
+        return "postgres", Meaning.PASSES
     if isinstance(error, DBAPIError):
         state = sqlstate(error)
-        passes = state in PASSING_CODES or state.startswith(PASSING_CLASSES) if state else False
-        lost = error.connection_invalidated or (isinstance(error, OperationalError) and not state)
-        return "postgres" if passes or lost else None
+        if not state:
+            lost = error.connection_invalidated or isinstance(error, (OperationalError, InterfaceError))
+            return ("postgres", Meaning.PASSES) if lost else None
+        found = meaning(POSTGRES, state)
+        listed = any(state[:length] in POSTGRES for length in range(2, len(state) + 1))
+        return ("postgres", found) if error.connection_invalidated or listed else None
     return None
+
+
+def engine_at_fault(error: BaseException) -> Engine | None:
+    """Whose failure it is, when waiting may help; None for bad data and for our own bugs."""
+    found = verdict(error)
+    return found[0] if found is not None and found[1] is Meaning.PASSES else None
 
 
 def sqlstate(error: DBAPIError) -> str:
     """PostgreSQL's five letters; empty when the failure was not the server's answer."""
     return getattr(error.orig, "sqlstate", None) or ""
+
+
+def code_of(error: BaseException) -> str:
+    """PostgreSQL's five letters, else the kind of the failure: few, and the same every time."""
+    state = sqlstate(error) if isinstance(error, DBAPIError) else ""
+    return state or type(getattr(error, "orig", None) or error).__name__
 
 
 @dataclass
@@ -66,36 +84,83 @@ class Patience:
 
     settings: Settings
     stopping: asyncio.Event
+    meters: StageMeters | None = None
 
-    async def persist(self, work: Callable[[], Awaitable[T]], last: Engine) -> T:
-        """What `work` gives, as soon as it succeeds. GaveUp; any other error is raised at once.
+    def deadline(self) -> float:
+        """Of a batch that begins now, on the clock that never jumps."""
+        return time.monotonic() + self.settings.retry_deadline_s
 
-        `last` is blamed when an attempt neither succeeds nor fails before the deadline.
+    async def persist(
+        self,
+        work: Callable[[], Coroutine[Any, Any, T]],
+        last: Engine | Callable[[], Engine],
+        deadline: float | None = None,
+    ) -> T:
+        """What `work` gives, as soon as it succeeds. GaveUp, Refused; any other error is raised at once.
+
+        `last`, or whom it names then, is blamed when an attempt neither succeeds nor fails in time. `deadline`: of the
+        batch, where `work` is only a part of what is done with it.
         """
-        deadline = time.monotonic() + self.settings.retry_deadline_s
-        pause = FIRST_PAUSE_S
-        while True:
+        deadline = self.deadline() if deadline is None else deadline
+        for pause in pauses():
             try:
-                async with asyncio.timeout(deadline - time.monotonic()):
-                    return await work()
+                done = await self._once(work, deadline)
             except TimeoutError as error:
-                raise GaveUp(self._remedy(last, "accepted and never answered")) from error
+                engine = last() if callable(last) else last
+                why, code = "accepted and never answered", "never_answered"
+                cause: Exception = error
             except Exception as error:
-                engine = engine_at_fault(error)
-                if engine is None:
+                found = verdict(error)
+                if found is None or found[1] is Meaning.BAD_DATA:
                     raise
+                engine = found[0]
                 why = " ".join(str(getattr(error, "orig", None) or error).split()) or type(error).__name__
-                pause *= random.uniform(0.5, 1.0)  # many workers do not come back at one moment
-                if time.monotonic() + pause > deadline:
-                    raise GaveUp(self._remedy(engine, why)) from error
-                log.warning("retry", engine=engine, error=why[:300], pause_s=round(pause, 2))
-                if await self._stopped_within(pause):
-                    raise GaveUp("") from error
-                pause = min(pause * 3, LONGEST_PAUSE_S)
+                code = code_of(error)
+                if found[1] is not Meaning.PASSES:
+                    raise self._refused(engine, found[1], code, why) from error
+                cause = error
+            else:
+                if self.meters is not None:
+                    self.meters.progress.back()
+                return done
+            if self.stopping.is_set():
+                raise GaveUp("") from cause
+            if time.monotonic() + pause > deadline:
+                raise GaveUp(self._remedy(engine, why)) from cause
+            if self.meters is not None:
+                self.meters.retry(engine, code, deadline)
+            log.warning("retry", engine=engine, error=why[:300], pause_s=round(pause, 2))
+            if await self._stopped_within(pause):
+                raise GaveUp("") from cause
+        raise AssertionError("pauses have no end")
+
+    async def _once(self, work: Callable[[], Coroutine[Any, Any, T]], deadline: float) -> T:
+        """One try; TimeoutError when it takes too long, or longer than a process that is to stop can wait."""
+        trying = asyncio.ensure_future(answered(work(), max(0.05, min(ATTEMPT_S, deadline - time.monotonic()))))
+        stopping = asyncio.ensure_future(self.stopping.wait())
+        try:
+            await asyncio.wait({trying, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            if not trying.done():
+                await asyncio.wait({trying}, timeout=STOP_S)
+            if not trying.done():
+                raise TimeoutError("not done when the process had to stop")
+            return trying.result()
+        finally:
+            stopping.cancel()
+            trying.cancel()
 
     def _remedy(self, engine: Engine, why: str) -> str:
-        waited = f"Tried for {self.settings.retry_deadline_s:.0f} s; the offset has not moved: start again afterwards."
+        waited = f"Tried for {self.settings.retry_deadline_s:g} s; the offset has not moved: start again afterwards."
         return f"{unusable(engine, self.settings, why)} {waited}"
+
+    def _refused(self, engine: Engine, found: Meaning, code: str, why: str) -> Refused:
+        unmoved = "The offset has not moved."
+        if found is Meaning.SPENT:
+            return Refused(f"{engine}: {code}: {why[:300]}. {unmoved} Remedy: start this worker again.", spent=True)
+        if engine == "postgres" and code.startswith(POSTGRES_NOT_MIGRATED):
+            return Refused(f"postgres: {code}: {why[:300]}. {unmoved} Remedy: `gigz migrate`, then start it again.")
+        name = KAFKA.get(code, (code,))[0]
+        return Refused(f"{unusable(engine, self.settings, f'{name}: {why}')} {unmoved}")
 
     async def _stopped_within(self, seconds: float) -> bool:
         try:

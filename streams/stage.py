@@ -9,10 +9,10 @@ failed or is told to stop stands still, and `streams.main` commits, closes the d
 """
 
 import asyncio
-from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from time import perf_counter
 from typing import Any
 
 import faust
@@ -21,7 +21,10 @@ from aiokafka import AIOKafkaProducer
 from sqlalchemy.exc import DBAPIError
 
 from deploy.clients import publish
+from deploy.failures import RejectionWindow
 from deploy.logs import some_traces
+from deploy.meters import StageMeters, counted, stage_meters
+from deploy.progress import heads_of
 from deploy.settings import Settings
 from schemas.message import HEADER_TRACE
 from schemas.outgoing import Outgoing
@@ -33,8 +36,9 @@ Clock = Callable[[], datetime]
 Handle = Callable[[Sequence[Record]], Awaitable[list[Outgoing]]]
 """What a stage does with a batch: its own effects, and the messages to publish. Idempotent: may be called again."""
 
-BAD_VALUE_CLASS = "22"
-"""PostgreSQL's data exceptions: a value that no column takes (U+0000 in a text, a number too large)."""
+BAD_VALUES = ("22", "54")
+"""PostgreSQL's data exceptions and program limits: a value that no column or index takes (U+0000 in a text, a number
+too large, a key too long)."""
 OUT_OF_LOCKS = "53200"
 log = structlog.get_logger()
 
@@ -42,37 +46,6 @@ log = structlog.get_logger()
 def utc_now() -> datetime:
     """The clock of a real process."""
     return datetime.now(UTC)
-
-
-class TooManyRejections(Exception):
-    """More of a full window was rejected than is allowed: the stage halts before the batch that broke the limit."""
-
-
-class RejectionWindow:
-    """Share of rejections among the last `size` messages. A window that is not full yet never halts anything."""
-
-    def __init__(self, size: int, limit: float) -> None:
-        self._size = size
-        self._limit = limit
-        self._batches: deque[tuple[int, int]] = deque()
-        self._messages = 0
-        self._rejected = 0
-
-    def add(self, messages: int, rejected: int) -> None:
-        """Count a batch. TooManyRejections."""
-        self._batches.append((messages, rejected))
-        self._messages += messages
-        self._rejected += rejected
-        while self._messages - self._batches[0][0] >= self._size:
-            gone, gone_rejected = self._batches.popleft()
-            self._messages -= gone
-            self._rejected -= gone_rejected
-        if self._messages >= self._size and self._rejected > self._limit * self._messages:
-            raise TooManyRejections(
-                f"{self._rejected} of the last {self._messages} messages were rejected, more than "
-                f"GIGZ_REJECTION_SHARE_LIMIT={self._limit} allows. Nothing is lost, the offset has not moved. Remedy: "
-                "see the reasons in the rejections, correct the source or the release, then start again; or raise it."
-            )
 
 
 @dataclass
@@ -103,21 +76,27 @@ class Frame:
     busy: int = 0
     idle: asyncio.Event = field(default_factory=asyncio.Event)
     """No batch is being handled."""
+    meters: StageMeters = field(init=False)
 
     def __post_init__(self) -> None:
-        self.patience = Patience(self.settings, self.stopping)
+        self.meters = stage_meters(self.settings, self.stage)
+        self.patience = Patience(self.settings, self.stopping, self.meters)
         self.idle.set()
         self.window = RejectionWindow(self.settings.rejection_window, self.settings.rejection_share_limit)
 
     def read(self, app: faust.App, topic: str, handle: Handle, *, backfill: bool = False) -> None:
         """Give a topic to a handler: one agent, one batch at a time."""
         size = max(1, self.settings.batch_size // 4) if backfill else self.settings.batch_size
+        if backfill:
+            self.meters.progress.last_in_line(topic)
 
         @app.agent(app.topic(topic, key_type=bytes, value_type=bytes), concurrency=1, name=f"{self.stage}-{topic}")
         async def agent(stream: Any) -> None:
             if not backfill:
                 self.lane.channels.append(stream.channel)
+            done_at = perf_counter()
             async for events in stream.noack_take(size, within=self.settings.batch_linger_s):
+                self.meters.took("read", perf_counter() - done_at)
                 while backfill and self.lane.live and not self._closing:  # noqa: ASYNC110 - looks at Faust's queues
                     await asyncio.sleep(self.settings.batch_linger_s)
                 if not self._closing and await self._complete(events, handle, backfill):
@@ -125,6 +104,7 @@ class Frame:
                         await stream.ack(event)
                 if self._closing:
                     await asyncio.Event().wait()
+                done_at = perf_counter()
 
     @property
     def _closing(self) -> bool:
@@ -134,6 +114,7 @@ class Frame:
         self.busy += 1
         self.idle.clear()
         self.lane.working += not backfill
+        self.meters.offsets.took(heads_of((event.message for event in events), ticks=1))
         try:
             await self.run([_record(event.message) for event in events], handle)
         except Exception as error:
@@ -153,14 +134,22 @@ class Frame:
         self.failed.set()
 
     async def run(self, batch: Sequence[Record], handle: Handle) -> None:
-        """Handle a batch and publish what comes of it. GaveUp, TooManyRejections, or a bug's own error."""
-        records = await self.patience.persist(lambda: self._handled(batch, handle), "postgres")
+        """Handle a batch and publish what comes of it. GaveUp, Refused, TooManyRejections, or a bug's own error."""
+        until = self.patience.deadline()
+        with self.meters.step("handle"):
+            records = await self.patience.persist(lambda: self._handled(batch, handle), "postgres", until)
         records = without_giants(records, stage=self.stage, at=self.clock())
         rejections = [record for record in records if record.topic == Rejection.topic]
         self.window.add(len(batch), len(rejections))
         for record in rejections:
             log.info("rejected", key=record.key, **_told(record))
-        await self.patience.persist(lambda: publish(self.producer, records, self.settings.partitions), "kafka")
+        with self.meters.step("publish"):
+            await self.patience.persist(
+                lambda: publish(self.producer, records, self.settings.partitions), "kafka", until
+            )
+        self.meters.batch(counted(record.origin.topic for record in batch))
+        self.meters.refused(counted(record.headers.get(ERROR_HEADERS["exception"], "") for record in rejections))
+        self.meters.published(counted(record.topic for record in records if record.topic != Rejection.topic))
         log.info(
             "batch",
             topic=batch[0].origin.topic,
@@ -175,10 +164,10 @@ class Frame:
             return await handle(batch)
         except DBAPIError as error:
             state = sqlstate(error)
-            if len(batch) > 1 and (state.startswith(BAD_VALUE_CLASS) or state == OUT_OF_LOCKS):
+            if len(batch) > 1 and (state.startswith(BAD_VALUES) or state == OUT_OF_LOCKS):
                 half = len(batch) // 2
                 return [*await self._handled(batch[:half], handle), *await self._handled(batch[half:], handle)]
-            if state.startswith(BAD_VALUE_CLASS):
+            if state.startswith(BAD_VALUES):
                 why = f"PostgreSQL cannot hold a value of this message: {error.orig}"
                 return [batch[0].rejected(Reason.BAD_VALUE, why, stage=self.stage, at=self.clock())]
             raise

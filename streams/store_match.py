@@ -15,6 +15,7 @@ import numpy as np
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from deploy.erasing import ledger
 from matchers.candidates import entry_keys
 from matchers.catalogue import Catalogue, fewest_first
 from matchers.match import Question, match_rows
@@ -66,6 +67,7 @@ LOCK_ENTRIES = text(
     order by user_id, entry_id for update of e
     """
 )
+READ_ENTRY = text("select cast(body as text) as body from state.entries where user_id = :user and entry_id = :entry")
 ASKED = text(
     """
     select asked.key, array_agg(c.concert_id) as concerts from unnest(cast(:keys as text[])) as asked (key)
@@ -171,9 +173,15 @@ class MatchStore:
     async def put(self, entries: Sequence[Entry], deleted: Iterable[Key] = (), after: Sequence[Entry] = ()) -> None:
         """Store the newest version of each entry, delete those to be deleted, store what was written after that.
 
-        A version older than what is stored changes nothing.
+        A version older than what is stored changes nothing. Nothing is written of users who were erased.
         """
+        deleted = list(deleted)
         async with self._engine.begin() as connection:
+            users = {user for user, _ in deleted} | {entry.user for entry in (*entries, *after)}
+            if erased := await ledger.erased_among(connection, users):
+                entries = [entry for entry in entries if entry.user not in erased]
+                after = [entry for entry in after if entry.user not in erased]
+                deleted = [at for at in deleted if at[0] not in erased]
             tables = await self._knowing(connection, (*entries, *after))
             if rows := _entry_rows(entries, tables):
                 await connection.execute(PUT_ENTRIES, {"rows": as_rows(rows)})
@@ -183,7 +191,10 @@ class MatchStore:
                 await connection.execute(PUT_ENTRIES, {"rows": as_rows(rows)})
 
     async def match(self, causes: Mapping[Key, Cause]) -> Matched:
-        """Compute the sets of these entries anew; store and publish those that differ. Unknown entries are left."""
+        """Compute the sets of these entries anew; store and publish those that differ.
+
+        Unknown entries, and those of users who were erased, are left.
+        """
         while causes:
             async with self._engine.begin() as connection:
                 matched = await self._match(connection, causes)
@@ -194,6 +205,8 @@ class MatchStore:
     async def _match(self, connection: AsyncConnection, causes: Mapping[Key, Cause]) -> Matched | None:
         """One transaction; None when it only brought the entries' keys up to date, and has to be begun anew."""
         await connection.execute(BY_INDEX)
+        if erased := await ledger.erased_among(connection, {user for user, _ in causes}):
+            causes = {at: cause for at, cause in causes.items() if at[0] not in erased}
         asked = {"rows": as_rows(_rows(causes))}
         entries = list(await connection.execute(LOCK_ENTRIES, asked))
         self._shown("locked")
@@ -212,18 +225,12 @@ class MatchStore:
             # the entry by its new keys.
             await connection.execute(PUT_KEYS, {"rows": as_rows(stale)})
             return None
-        decisions: dict[Key, list[Decision]] = defaultdict(list)
-        for row in await connection.execute(DECISIONS, asked):
-            decisions[row.user_id, row.entry_id].append(Decision.model_validate_json(row.body))
-        told = {i for made in decisions.values() for decision in made for i in decision.listing_ids}
-        known = await _candidates(connection, set().union(*keys.values()), told)
-        stored = {(row.user_id, row.entry_id): _Stored.of(row) for row in await connection.execute(SUGGESTIONS, asked)}
-        questions = {at: known.question(entry, keys[at], decisions[at]) for at, entry in read.items()}
-        alone = dict(zip(questions, match_rows([*questions.values()], known.catalogue, tables), strict=True))
+        proposed = await _propose(connection, asked, read, keys, tables)
+        stored, alone = proposed.stored, proposed.alone
         asking: dict[Key, Sequence[Want]] = {}
         for row in entries:
             at = (row.user_id, row.entry_id)
-            asking[at] = wants(questions[at], alone[at], known.catalogue, tables) if at in read else ()
+            asking[at] = wants(proposed.questions[at], alone[at], proposed.catalogue, tables) if at in read else ()
             if row.body is None and at in stored:  # else nobody was ever shown anything
                 alone[at] = Suggestions(user=at[0], entry_id=at[1], reason=Nothing.ENTRY_DELETED)
         rivals = await _rivals(connection, alone, stored)
@@ -237,6 +244,8 @@ class MatchStore:
                 rev = before.rev if before is not None else 0
                 found = found.model_copy(update={"rev": rev + 1, "made_at": self._clock()})
                 out.append(follow(found, cause, STAGE))
+            else:  # it reads as before; what it says for itself does not
+                found = found.model_copy(update={"rev": before.rev, "made_at": before.body.made_at})
             rows.append(_row(found, raw))
         if rows:
             await connection.execute(PUT_SUGGESTIONS, {"rows": as_rows(rows)})
@@ -245,10 +254,49 @@ class MatchStore:
         await put_in_outbox(connection, [*out, *wanted], self._shards)
         return Matched(len(entries), len(out))
 
+    async def again(self, at: Key) -> "Again | None":
+        """What the entry's set would be if it were computed now, beside the one that is stored; None without one.
+
+        From one snapshot, by what a batch goes by. Nothing is locked or written.
+        """
+        async with self._engine.connect() as connection:
+            await connection.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+            asked = {"rows": as_rows(_rows([at]))}
+            row = (await connection.execute(READ_ENTRY, {"user": at[0], "entry": at[1]})).first()
+            if row is None:
+                return None
+            read = {} if row.body is None else {at: Entry.model_validate_json(row.body)}
+            tables = await self._knowing(connection, read.values())
+            keys = {key: entry_keys(entry, tables) for key, entry in read.items()}
+            await connection.execute(BY_INDEX)
+            proposed = await _propose(connection, asked, read, keys, tables)
+            if at not in proposed.stored:
+                return None
+            if not read:
+                proposed.alone[at] = Suggestions(user=at[0], entry_id=at[1], reason=Nothing.ENTRY_DELETED)
+            rivals = await _rivals(connection, proposed.alone, proposed.stored)
+        stored = proposed.stored[at]
+        anew = _settled(proposed.alone, rivals)[at]
+        rows = proposed.questions[at].rows if read else ()
+        return Again(
+            read.get(at),
+            stored.body,
+            anew,
+            _same(stored.body, anew),
+            tuple(proposed.catalogue.concerts[int(number)] for number in rows),
+            tuple(proposed.decisions[at]),
+            tables.version,
+        )
+
     async def _knowing(self, connection: AsyncConnection, entries: Iterable[Entry]) -> Tables:
         """The weights, and what the artists and venues of these entries are called as far as is known now."""
         names = await known_names(connection, frozenset().union(*(entry_names(entry) for entry in entries)))
         return self._tables.knowing(names)
+
+    async def erased(self, users: Iterable[str]) -> frozenset[str]:
+        """Those of the users that were erased until now."""
+        async with self._engine.connect() as connection:
+            return await ledger.erased_among(connection, users)
 
     async def entries_of(self, keys: Iterable[str], concerts: Iterable[UUID]) -> list[tuple[Key, set[str | UUID]]]:
         """Entries that share one of these keys, or whose user decided on one of these concerts; and which."""
@@ -261,6 +309,53 @@ class MatchStore:
             for row in await connection.execute(DECIDED_ON, {"ids": sorted(concerts)}):
                 found[row.user_id, row.entry_id].add(row.concert_id)
         return sorted(found.items())
+
+
+@dataclass(frozen=True)
+class Again:
+    """A set as it is stored, and as it comes out now."""
+
+    entry: Entry | None
+    """None: deleted."""
+    stored: Suggestions
+    anew: Suggestions
+    same: bool
+    """Whatever their rev and the time they were made."""
+    candidates: tuple[Concert, ...]
+    decisions: tuple[Decision, ...]
+    """Of this entry, first one first."""
+    weights: str
+    """Version that it was computed with now."""
+
+
+@dataclass(frozen=True)
+class _Proposed:
+    """The sets of some entries, each for itself, and what they were computed from."""
+
+    catalogue: Catalogue
+    questions: dict[Key, Question]
+    decisions: Mapping[Key, Sequence[Decision]]
+    stored: dict[Key, "_Stored"]
+    alone: dict[Key, Suggestions]
+
+
+async def _propose(
+    connection: AsyncConnection,
+    asked: Mapping[str, str],
+    read: Mapping[Key, Entry],
+    keys: Mapping[Key, frozenset[str]],
+    tables: Tables,
+) -> _Proposed:
+    """Candidates and decisions of these entries, and the sets that follow. `asked`: all keys, as rows."""
+    decisions: dict[Key, list[Decision]] = defaultdict(list)
+    for row in await connection.execute(DECISIONS, asked):
+        decisions[row.user_id, row.entry_id].append(Decision.model_validate_json(row.body))
+    told = {i for made in decisions.values() for decision in made for i in decision.listing_ids}
+    known = await _candidates(connection, set().union(*keys.values()), told)
+    stored = {(row.user_id, row.entry_id): _Stored.of(row) for row in await connection.execute(SUGGESTIONS, asked)}
+    questions = {at: known.question(entry, keys[at], decisions[at]) for at, entry in read.items()}
+    alone = dict(zip(questions, match_rows([*questions.values()], known.catalogue, tables), strict=True))
+    return _Proposed(known.catalogue, questions, decisions, stored, alone)
 
 
 @dataclass(frozen=True)
@@ -351,8 +446,7 @@ def _changed(
 ) -> dict[Key, Suggestions]:
     """The sets to write: those computed anew, and rivals that read otherwise beside them."""
     touched = shared(alone.values()).union(*(stored[at].claims for at in alone if at in stored))
-    everything = {**{at: one.alone for at, one in rivals.items()}, **alone}
-    settled = dict(zip(everything, settle([*everything.values()]), strict=True))
+    settled = _settled(alone, rivals)
     found = {}
     for at in sorted(settled):
         before = stored.get(at) if at in alone else rivals[at]
@@ -362,6 +456,11 @@ def _changed(
         if not same or (at in alone and before is not None and not _same(before.alone, alone[at])):
             found[at] = settled[at]
     return found
+
+
+def _settled(alone: Mapping[Key, Suggestions], rivals: Mapping[Key, _Stored]) -> dict[Key, Suggestions]:
+    everything = {**{at: one.alone for at, one in rivals.items()}, **alone}
+    return dict(zip(everything, settle([*everything.values()]), strict=True))
 
 
 def _same(one: Suggestions, other: Suggestions) -> bool:

@@ -9,15 +9,13 @@ The messages carry a trace of their own and no origin: both would lead back to a
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import date
 
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from deploy.wanted import recount
 from matchers.wants import Want
-from schemas.message import new_trace
-from schemas.outgoing import Outgoing, outgoing, tombstone
-from schemas.wanted import Wanted
+from schemas.outgoing import Outgoing
 from streams.sql import as_rows
 
 STAGE = "match"
@@ -50,21 +48,6 @@ CHANGE = text(
     """
 )
 """The last part is for its locks."""
-COUNT = text(
-    """
-    update state.wanted w set asked = c.asked, artist = c.artist, rev = w.rev + 1, updated_at = now()
-    from (
-        select r.artist_key, r.year, count(a.user_id) as asked,
-            coalesce(mode() within group (order by a.artist collate "C"), '') as artist
-        from json_to_recordset(cast(:touched as json)) as r (artist_key text, year int)
-        left join state.wants a on a.artist_key = r.artist_key and a.year = r.year
-        group by r.artist_key, r.year
-    ) c
-    where w.artist_key = c.artist_key and w.year = c.year and (w.asked, w.artist) <> (c.asked, c.artist)
-    returning w.artist_key, w.year, w.rev, w.asked, w.artist
-    """
-)
-"""A statement of its own: what others committed while the locks were waited for, only a later one sees."""
 
 
 async def ask(connection: AsyncConnection, asking: Mapping[Key, Sequence[Want]]) -> list[Outgoing]:
@@ -80,15 +63,10 @@ async def ask(connection: AsyncConnection, asking: Mapping[Key, Sequence[Want]])
     if not gone and not come:
         return []
     before = [held[at] for at in (*gone, *come) if at in held]
-    touched = as_rows(
-        {"artist_key": artist_key, "year": year}
-        for artist_key, year in sorted({(one.artist_key, one.year) for one in (*before, *(now[at] for at in come))})
-    )
-    changed = {"gone": _rows(gone), "come": _rows(come, now), "touched": touched}
-    await connection.execute(CHANGE, changed)
-    counted = await connection.execute(COUNT, {"touched": touched})
-    found = [(Want(row.artist_key, row.year, row.artist), row.asked, row.rev) for row in counted]
-    return [_message(*one) for one in sorted(found)]
+    touched = {(one.artist_key, one.year) for one in (*before, *(now[at] for at in come))}
+    rows = as_rows({"artist_key": artist_key, "year": year} for artist_key, year in sorted(touched))
+    await connection.execute(CHANGE, {"gone": _rows(gone), "come": _rows(come, now), "touched": rows})
+    return await recount(connection, touched, STAGE)
 
 
 def _rows(keys: Iterable[tuple[str, str, int]], now: Mapping[tuple[str, str, int], Want] | None = None) -> str:
@@ -100,18 +78,3 @@ def _rows(keys: Iterable[tuple[str, str, int]], now: Mapping[tuple[str, str, int
             row |= {"artist_key": want.artist_key, "artist": want.artist}
         rows.append(row)
     return as_rows(rows)
-
-
-def _message(want: Want, asked: int, rev: int) -> Outgoing:
-    if not asked:
-        return tombstone(Wanted, f"{want.artist_key}/{want.year}", trace=new_trace(), stage=STAGE, rev=rev)
-    message = Wanted(
-        artist_key=want.artist_key,
-        artist=want.artist,
-        year=want.year,
-        since=date(want.year, 1, 1),
-        until=date(want.year, 12, 31),
-        asked=asked,
-        rev=rev,
-    )
-    return outgoing(message, trace=new_trace(), stage=STAGE)

@@ -46,12 +46,14 @@ from deploy.clients import check_postgres, postgres_engine
 from deploy.local.processes import MARK
 from deploy.local.room import python_environment
 from deploy.local.workers import RUNS
+from deploy.meters import SchedulerMeters, serving
 from deploy.settings import Settings, SettingsError, environment_for
 from schemas.tables import OperatorLogRow, RunRow, RunState, ScheduleRow, Trigger, WatchedBy
 from spiders import runs, wanted
 from spiders.errand import Errand, errand_of
 from spiders.formats.base import Clock, utc_now
 from spiders.monitoring import alerts
+from spiders.monitoring.measures import measure
 from spiders.runs import ACTIVE, AWAY, RunRefused, Step, runlog, short
 from spiders.schedule import due, duration
 from spiders.schedule.operations import LOCK_CLASS, SCHEDULER, plan_of
@@ -73,6 +75,7 @@ LEAVE_S = 8.0
 """For runs to end in order when the scheduler is stopped: `docker stop` waits 10 s."""
 ALERTS_S = 5.0
 WANTED_S = 30.0
+FIGURES_S = 15.0
 HOUSEKEEPING_S = 3_600.0
 AGAIN_S, LONGEST_S = 1.0, 60.0
 """Waits after a failure: doubled each time."""
@@ -138,8 +141,10 @@ class Scheduler:
         engine: AsyncEngine,
         clock: Clock = utc_now,
         argv: Callable[[UUID, str, Trigger, Mapping[str, Any]], Sequence[str]] = crawl_argv,
+        meters: SchedulerMeters | None = None,
     ) -> None:
         self._settings = settings
+        self._meters = meters or SchedulerMeters(settings)
         self._engine = engine
         self._clock = clock
         self._argv = argv
@@ -177,6 +182,7 @@ class Scheduler:
                 if failures:
                     await self._step_down()
                     pause = min(LONGEST_AWAY_S, AGAIN_S * failures)
+                self._meters.round("failed" if failures else "done" if self.active else "standby", active=self.active)
                 with suppress(TimeoutError):
                     await asyncio.wait_for(stopping.wait(), pause)
         finally:
@@ -513,6 +519,9 @@ class Scheduler:
         async def housekeep() -> None:
             await asyncio.to_thread(runlog.forget_old, self._settings)
 
+        async def count() -> None:
+            self._meters.spiders.figures = await measure(self._engine, self._settings, self._clock())
+
         async def take() -> None:
             await wanted.take_wanted(self._settings, self._engine, self._clock)
 
@@ -520,6 +529,7 @@ class Scheduler:
             beside("reading what is wanted", take, every_s=WANTED_S),
             beside("planning searches", self.plan, every_s=WANTED_S),
             beside("alerts", tell, every_s=ALERTS_S),
+            beside("figures for Prometheus", count, every_s=FIGURES_S),
             beside("old logs", housekeep, every_s=HOUSEKEEPING_S),
         ]
 
@@ -615,7 +625,11 @@ async def run_scheduler(settings: Settings, instance: int, stop: asyncio.Event |
     engine = postgres_engine(settings, name=f"gigz-scheduler-{instance}")
     try:
         await check_postgres(engine, settings)
-        await Scheduler(settings, engine).run(stopping)
+        meters = SchedulerMeters(settings)
+        meters.queries.watch(engine)
+        with serving(settings, meters, instance) as endpoint:
+            await Scheduler(settings, engine, meters=meters).run(stopping)
+            endpoint.ended(0)
     finally:
         with suppress(TimeoutError):
             async with asyncio.timeout(2):

@@ -8,8 +8,9 @@ from api.answers import cursor_of, place_of
 from api.edge import trace_of
 from api.errors import InvalidError
 from api.limits import A_MINUTE, Limits
-from api.metrics import Counters, Histograms
+from api.metrics import Metrics
 from api.pages import night, percent, sources
+from deploy.settings import load
 from schemas.concert import Member
 from schemas.ids import listing_id
 
@@ -44,21 +45,24 @@ def test_a_caller_is_limited_by_kind_and_may_go_on_in_the_next_minute() -> None:
     assert limits.take("search", "a", START.replace(minute=1)) == 0
 
 
-def test_histograms_are_cumulative_and_labels_are_escaped() -> None:
-    seconds = Histograms("s", "Time.", (0.1, 1.0))
-    for value in (0.05, 0.1, 0.5, 7.0):
-        seconds.add(value, path='/"x"\n')
-    lines = list(seconds.lines())
-    assert [line.rpartition(" ")[2] for line in lines[2:]] == ["2", "3", "4", "7.65", "4"]
-    assert lines[2] == r's_bucket{path="/\"x\"\n",le="0.1"} 2'
+def test_requests_are_counted_in_the_buckets_that_were_agreed_and_labels_are_escaped() -> None:
+    metrics = Metrics(load())
+    for seconds in (0.005, 0.05, 0.3, 7.0):
+        metrics.answered(seconds, "GET", '/"x"\n', 200)
+    lines = [line for line in metrics.render().splitlines() if line.startswith("http_")]
+    buckets = [line for line in lines if "_bucket" in line]
+    told = [(line.partition('le="')[2].partition('"')[0], line.rpartition(" ")[2]) for line in buckets]
+    bounds = ["0.01", "0.05", "0.1", "0.5", "1.0", "2.0", "5.0", "+Inf"]
+    assert told == list(zip(bounds, ["1.0", "2.0", "2.0", "3.0", "3.0", "3.0", "3.0", "4.0"], strict=True))
+    assert r'http_requests_total{method="GET",path="/\"x\"\n",status="200"} 4.0' in lines
 
 
-def test_counters_count_each_set_of_labels() -> None:
-    requests = Counters("n", "Requests.")
-    requests.add(status="200")
-    requests.add(status="200")
-    requests.add(status="404")
-    assert list(requests.lines())[2:] == ['n{status="200"} 2', 'n{status="404"} 1']
+def test_a_method_that_somebody_made_up_is_no_label_of_its_own() -> None:
+    metrics = Metrics(load())
+    for number in range(50):
+        metrics.answered(0.1, f"FOO{number}", "none", 405)
+    counts = [line for line in metrics.render().splitlines() if line.startswith("http_requests_total{")]
+    assert counts == ['http_requests_total{method="other",path="none",status="405"} 50.0']
 
 
 def test_nights_are_read_with_their_weekday() -> None:

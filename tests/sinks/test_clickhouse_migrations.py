@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 from clickhouse_connect.driver.client import Client
 
+from deploy import failures
 from deploy.clients import clickhouse
 from deploy.migrations.clickhouse import FOLDER, MigrationError, apply_clickhouse, migrations
 from deploy.settings import Settings
 from schemas.erasure import CLICKHOUSE
-from sinks.clickhouse import AWAY, NOT_MIGRATED
 
 
 def write(folder: Path, name: str, text: str) -> None:
@@ -103,7 +103,7 @@ def test_a_changed_file_and_one_of_a_newer_release_are_errors_that_name_them(cli
 
 @pytest.mark.stack
 def test_the_codes_are_named_as_clickhouse_names_them(client: Client) -> None:
-    for code, name in (AWAY | NOT_MIGRATED).items():
+    for code, (name, _) in failures.CLICKHOUSE.items():
         assert client.query(f"SELECT errorCodeToName({code})").result_rows == [(name,)]
 
 

@@ -1,6 +1,7 @@
 """Read, write, commit: what a broken, slow or refusing store does to the offset, without engines."""
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -8,14 +9,21 @@ from typing import Any
 
 import pytest
 from aiokafka import ConsumerRecord, TopicPartition
-from aiokafka.errors import CommitFailedError
+from aiokafka.errors import (
+    CommitFailedError,
+    KafkaConnectionError,
+    NotCoordinatorForGroupError,
+    OutOfOrderSequenceNumber,
+    TopicAuthorizationFailedError,
+)
 
+from deploy.failures import TooManyRejections
 from schemas.concert import Concert
 from schemas.outgoing import Outgoing
 from schemas.rejection import Reason, Rejection
 from sinks import meilisearch
-from sinks.errors import BadRows, StoreAway, StoreRefuses
-from sinks.pump import Limits, Ownership, Share, TooManyRejections, persist, pump, write_around
+from sinks.errors import BadRows, StoreAway, StoreRefuses, StoreSpent
+from sinks.pump import Limits, Ownership, persist, pump, write_around
 from sinks.received import Change, Received
 from tests.sinks.support import a_concert, raw_record, record_of, sent
 
@@ -32,10 +40,19 @@ class Consumer:
         self.stop = stop
         self.commits: list[dict[TopicPartition, int]] = []
         self.owned = {PART}
+        self.held: set[TopicPartition] = set()
+        self.sought: list[tuple[TopicPartition, int]] = []
+        self.polls_while_paused = 0
+        self.within_a_poll: list[list[ConsumerRecord]] = []
+        """What a rebalance brings within a poll, before it can be paused."""
         self.on_read: Callable[[], Awaitable[None]] | None = None
 
-    async def getmany(self, *, timeout_ms: int, max_records: int) -> dict[TopicPartition, list[ConsumerRecord]]:
+    async def getmany(self, *, timeout_ms: int, max_records: int = 500) -> dict[TopicPartition, list[ConsumerRecord]]:
         await asyncio.sleep(0)
+        if self.held >= self.owned:
+            self.polls_while_paused += 1
+            await asyncio.sleep(0.01)
+            return {PART: self.within_a_poll.pop(0)} if self.within_a_poll else {}
         if self.on_read is not None:
             await self.on_read()
         if not self.batches:
@@ -45,6 +62,18 @@ class Consumer:
 
     def assignment(self) -> set[TopicPartition]:
         return self.owned
+
+    def pause(self, *parts: TopicPartition) -> None:
+        self.held |= set(parts)
+
+    def paused(self) -> set[TopicPartition]:
+        return self.held & self.owned
+
+    def resume(self, *parts: TopicPartition) -> None:
+        self.held -= set(parts)
+
+    def seek(self, part: TopicPartition, offset: int) -> None:
+        self.sought.append((part, offset))
 
     async def commit(self, offsets: dict[TopicPartition, int]) -> None:
         self.commits.append(offsets)
@@ -179,15 +208,6 @@ async def test_too_many_rejections_halt_it_with_the_offset_unmoved() -> None:
     assert consumer.commits == []
 
 
-def test_the_share_is_of_the_last_messages_only() -> None:
-    share = Share(0.5, 100)
-    share.add(50, 50)
-    share.add(50, 0)
-    share.add(60, 45)  # the first fifty are out of the window
-    with pytest.raises(TooManyRejections):
-        share.add(10, 10)
-
-
 async def test_a_stop_while_the_store_is_away_gives_the_batch_back() -> None:
     consumer = Consumer([records("a")], asyncio.Event())
 
@@ -263,6 +283,24 @@ async def test_what_was_gathered_before_a_rebalance_is_dropped() -> None:
     assert store.written == [[key("new")]]
 
 
+async def test_a_batch_whose_partitions_went_before_its_turn_is_not_written() -> None:
+    consumer, ownership = Consumer([records("a")], asyncio.Event()), Ownership()
+
+    async def rebalance() -> None:
+        async with ownership.writing:
+            while consumer.batches:  # noqa: ASYNC110 - until it is gathered
+                await asyncio.sleep(0)
+            await asyncio.sleep(0.1)
+            ownership.turn += 1
+
+    moving = asyncio.create_task(rebalance())
+    await asyncio.sleep(0)
+    store = Store()
+    await run(consumer, store, ownership=ownership, limits=ONE_BY_ONE)
+    await moving
+    assert (store.written, consumer.commits) == ([], [])
+
+
 async def test_a_rebalance_waits_for_the_batch_in_flight() -> None:
     consumer, ownership = Consumer([records("a")], asyncio.Event()), Ownership()
     order: list[str] = []
@@ -291,6 +329,110 @@ async def test_a_rebalance_ends_the_retries_of_a_batch_that_others_will_read() -
             raise StoreAway("clickhouse", "away", "wait")
 
     await run(consumer, Away(), ownership=ownership)
+    assert consumer.commits == []
+
+
+class AwayFor(Store):
+    """Away for so many seconds, then there."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__()
+        self.until = time.monotonic() + seconds
+
+    async def write(self, changes: Sequence[Change]) -> None:
+        if time.monotonic() < self.until:
+            raise StoreAway("clickhouse", "away", "wait")
+        await super().write(changes)
+
+
+async def test_while_a_store_is_away_the_partitions_are_paused_and_polls_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sinks.pump.PAUSE_AFTER_S", 0.05)
+    consumer, store = Consumer([records("a"), records("b", start=1)], asyncio.Event()), AwayFor(0.6)
+    await run(consumer, store, limits=ONE_BY_ONE)
+    assert consumer.polls_while_paused > 10
+    assert store.written == [[key("a")], [key("b")]]
+    assert (consumer.commits, consumer.held) == ([{PART: 1}, {PART: 2}], set())
+
+
+async def test_what_a_rebalance_brings_while_a_store_is_away_is_read_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sinks.pump.PAUSE_AFTER_S", 0.05)
+    consumer, store = Consumer([records("a")], asyncio.Event()), AwayFor(0.4)
+    consumer.within_a_poll = [records("b", "c", start=7)]
+    await run(consumer, store, limits=ONE_BY_ONE)
+    assert consumer.sought == [(PART, 7)]
+    assert consumer.commits == [{PART: 1}]
+
+
+async def test_a_quick_batch_is_not_slowed_by_pauses() -> None:
+    consumer, store = Consumer([records("a")], asyncio.Event()), Store()
+    await run(consumer, store)
+    assert consumer.polls_while_paused == 0
+
+
+async def test_a_rebalance_does_not_wait_for_the_pause_between_two_tries(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("deploy.failures.FIRST_PAUSE_S", 8.0)
+    consumer, ownership = Consumer([records("a")], asyncio.Event()), Ownership()
+
+    class Away(Store):
+        async def write(self, changes: Sequence[Change]) -> None:
+            asyncio.get_running_loop().call_later(0.2, lambda: asyncio.ensure_future(revoke()))
+            raise StoreAway("clickhouse", "away", "wait")
+
+    async def revoke() -> None:
+        await ownership.on_partitions_revoked([PART])
+
+    began = time.monotonic()
+    await run(consumer, Away(), ownership=ownership, limits=replace(ONE_BY_ONE, deadline_s=60))
+    assert time.monotonic() - began < 3
+    assert consumer.commits == []
+
+
+async def test_a_commit_that_a_restarting_broker_refuses_is_tried_again() -> None:
+    consumer = Consumer([records("a")], asyncio.Event())
+    commit, refusals = consumer.commit, [KafkaConnectionError("restarting"), NotCoordinatorForGroupError()]
+
+    async def refused_twice(offsets: dict[TopicPartition, int]) -> None:
+        if refusals:
+            raise refusals.pop()
+        await commit(offsets)
+
+    consumer.commit = refused_twice  # type: ignore[method-assign]
+    store = Store()
+    await run(consumer, store, limits=ONE_BY_ONE)
+    assert store.written == [[key("a")]]
+    assert consumer.commits == [{PART: 1}]
+
+
+@pytest.mark.parametrize(
+    ("error", "ends"),
+    [
+        (KafkaConnectionError("gone"), StoreAway),
+        (TopicAuthorizationFailedError("no right"), StoreRefuses),
+        (OutOfOrderSequenceNumber(), StoreSpent),
+    ],
+)
+async def test_a_commit_that_kafka_never_takes_ends_it_with_what_kafka_said(
+    error: Exception, ends: type[Exception]
+) -> None:
+    consumer = Consumer([records("a")], asyncio.Event())
+
+    async def refused(offsets: dict[TopicPartition, int]) -> None:
+        raise error
+
+    consumer.commit = refused  # type: ignore[method-assign]
+    with pytest.raises(ends, match=f"kafka: {type(error).__name__}"):
+        await run(consumer, Store(), limits=replace(ONE_BY_ONE, deadline_s=0.5))
+
+
+async def test_rejections_that_kafka_never_acknowledges_end_it_with_the_offset_unmoved() -> None:
+    consumer = Consumer([[raw_record(Concert.topic, b"k", b"{")]], asyncio.Event())
+
+    async def silent(_: Sequence[Outgoing]) -> None:
+        await asyncio.sleep(3600)
+
+    limits = replace(ONE_BY_ONE, deadline_s=0.5)
+    with pytest.raises(StoreAway, match="kafka: it took the request and did not answer"):
+        await pump(consumer, Store(), silent, limits=limits, ownership=Ownership(), stop=consumer.stop)
     assert consumer.commits == []
 
 

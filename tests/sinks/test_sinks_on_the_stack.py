@@ -19,6 +19,7 @@ from deploy.clients import (
     postgres_engine,
     publish,
 )
+from deploy.failures import Exit
 from deploy.flow import gauge, group_of, scan
 from deploy.local import stack as local_stack
 from deploy.local.processes import Processes
@@ -429,7 +430,7 @@ async def test_a_store_away_past_the_deadline_ends_the_process_with_the_offset_u
         await until_read(laid, ["clickhouse"])
         await stop_engine(laid, "clickhouse")
         await produce(laid, [sent(a_concert("past the deadline"))])
-        assert await asyncio.wait_for(task, 60) == 1
+        assert await asyncio.wait_for(task, 60) == Exit.AWAY
     finally:
         await asyncio.to_thread(local_stack.up, laid)
     told = "".join(capfd.readouterr())

@@ -100,8 +100,3 @@ def test_a_call_of_meilisearch(error: Any, meaning: type[Exception], says: str) 
 )
 def test_a_task_of_meilisearch(code: str, kind: str, meaning: type[Exception]) -> None:
     assert type(meilisearch.task_error({"code": code, "type": kind, "message": "m"})) is meaning
-
-
-def test_no_code_of_clickhouse_both_passes_and_needs_a_migration() -> None:
-    assert not set(clickhouse.AWAY) & set(clickhouse.NOT_MIGRATED)
-    assert not set(postgres.AWAY) & {*postgres.BAD_ROWS, *postgres.NOT_MIGRATED}

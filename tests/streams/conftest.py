@@ -24,7 +24,8 @@ from tests.support import ROOT, running_engines
 PARTITIONS = 4
 WORKER = (
     "import sys; from deploy.settings import SettingsError, load; from streams.main import run_worker\n"
-    "try: sys.exit(run_worker(load(), sys.argv[1], int(sys.argv[2])))\n"
+    "exec(sys.argv[3])\n"
+    "try: sys.exit(run_worker(load(), sys.argv[1], int(sys.argv[2]), reset_offsets='reset' in sys.argv[4:]))\n"
     "except SettingsError as error: print(error, file=sys.stderr); sys.exit(2)\n"
 )
 _databases = itertools.count()
@@ -73,10 +74,13 @@ class Workers:
     folder: Path
     running: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
 
-    def start(self, stage: str, instance: int = 0, **changed: object) -> subprocess.Popen[bytes]:
+    def start(
+        self, stage: str, instance: int = 0, *more: str, before: str = "", **changed: object
+    ) -> subprocess.Popen[bytes]:
+        """A worker; `before`: code that it runs first, `more`: further arguments."""
         with self.log(stage, instance).open("ab") as log:
             process = subprocess.Popen(
-                [sys.executable, "-W", "ignore", "-c", WORKER, stage, str(instance)],
+                [sys.executable, "-W", "ignore", "-c", WORKER, stage, str(instance), before, *more],
                 cwd=ROOT,
                 env=environment_for(self.settings.model_copy(update=changed)),
                 stdin=subprocess.DEVNULL,
@@ -88,7 +92,9 @@ class Workers:
     def log(self, stage: str, instance: int = 0) -> Path:
         return self.folder / f"{stage}-{instance}.log"
 
-    async def until_logged(self, what: str, stage: str, instance: int = 0, times: int = 1, seconds: float = 60) -> None:
+    async def until_logged(
+        self, what: str, stage: str, instance: int = 0, times: int = 1, seconds: float = 120
+    ) -> None:
         deadline = time.monotonic() + seconds
         while self.log(stage, instance).read_text().count(what) < times:
             assert time.monotonic() < deadline, (
@@ -146,7 +152,7 @@ async def committed(settings: Settings, group: str, topic: str) -> int:
     return sum(max(0, at.offset) for part, at in offsets.items() if part.topic == topic)
 
 
-async def until(condition: Callable[[], object], what: str, seconds: float = 60) -> None:
+async def until(condition: Callable[[], object], what: str, seconds: float = 120) -> None:
     """Wait for something to become true."""
     deadline = time.monotonic() + seconds
     while not await condition():  # type: ignore[misc]

@@ -1,7 +1,11 @@
 """What the frame of a stage does with bad data, a bad world and bugs; no broker."""
 
 import asyncio
+import itertools
+import re
+import time
 from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import orjson
@@ -10,17 +14,19 @@ from aiokafka.errors import KafkaConnectionError, MessageSizeTooLargeError, NotL
 from psycopg import errors as pg
 from sqlalchemy.exc import DBAPIError, OperationalError, ProgrammingError
 
+from deploy import failures
+from deploy.failures import TooManyRejections
 from deploy.settings import Settings, load
 from schemas.outgoing import Origin, Outgoing
 from schemas.raw import RawEvent
 from schemas.rejection import ERROR_HEADERS, Rejection
-from streams import retry
 from streams import stage as frames
 from streams.normalise import normalise_batch
 from streams.record import Record
 from streams.retry import GaveUp, engine_at_fault
-from streams.stage import Frame, RejectionWindow, TooManyRejections
+from streams.stage import Frame
 from tests.streams.support import NOON, clock, raw
+from tests.support import ROOT
 
 
 def settings(**changed: Any) -> Settings:
@@ -50,7 +56,7 @@ def published(monkeypatch: pytest.MonkeyPatch) -> list[Outgoing]:
 
 
 def frame(**changed: Any) -> Frame:
-    return Frame(settings(**changed), "normalise", None, clock)  # type: ignore[arg-type]
+    return Frame(settings(**changed), "normalise", None, clock)
 
 
 BAD = {
@@ -104,7 +110,7 @@ def test_a_bad_world_is_told_from_bad_data_and_from_bugs(error: Exception, engin
 
 
 async def test_a_bad_world_is_retried_in_place(published: list[Outgoing], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(retry, "FIRST_PAUSE_S", 0.001)
+    monkeypatch.setattr(failures, "FIRST_PAUSE_S", 0.001)
     calls = 0
 
     async def handle(batch: Sequence[Record]) -> list[Outgoing]:
@@ -119,7 +125,7 @@ async def test_a_bad_world_is_retried_in_place(published: list[Outgoing], monkey
 
 
 async def test_a_world_that_stays_bad_ends_with_setting_and_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(retry, "FIRST_PAUSE_S", 0.01)
+    monkeypatch.setattr(failures, "FIRST_PAUSE_S", 0.01)
 
     async def handle(batch: Sequence[Record]) -> list[Outgoing]:
         raise database_error(pg.AdminShutdown, "57P01")
@@ -175,24 +181,6 @@ async def test_a_message_too_large_for_its_topic_is_rejected_without_its_body(pu
     assert rejection.reason == "too_large" and rejection.original is None and rejection.original_size == 5_000_000
 
 
-def test_only_a_full_window_halts() -> None:
-    window = RejectionWindow(size=100, limit=0.5)
-    for _ in range(9):
-        window.add(10, 10)
-    with pytest.raises(TooManyRejections, match="GIGZ_REJECTION_SHARE_LIMIT"):
-        window.add(10, 10)
-
-
-def test_the_window_moves_on() -> None:
-    window = RejectionWindow(size=100, limit=0.5)
-    window.add(60, 60)
-    for _ in range(9):
-        window.add(60, 0)
-    window.add(60, 40)
-    with pytest.raises(TooManyRejections):
-        window.add(60, 40)
-
-
 async def test_a_halted_batch_publishes_nothing(published: list[Outgoing]) -> None:
     async def handle(batch: Sequence[Record]) -> list[Outgoing]:
         return normalise_batch(batch, RawEvent, NOON)
@@ -200,3 +188,48 @@ async def test_a_halted_batch_publishes_nothing(published: list[Outgoing]) -> No
     with pytest.raises(TooManyRejections):
         await frame(rejection_window=20).run([record(b"no", n) for n in range(20)], handle)
     assert published == []
+
+
+WALL = datetime(2024, 1, 1, tzinfo=UTC)
+
+
+async def test_a_clock_that_jumps_changes_times_and_nothing_else(
+    published: list[Outgoing], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A year ahead and back between any two looks; a store that is away meanwhile."""
+    monkeypatch.setattr(failures, "FIRST_PAUSE_S", 0.01)
+    ways = itertools.cycle([timedelta(), timedelta(days=365), timedelta(days=-365)])
+    jumping = Frame(settings(retry_deadline_s=30), "normalise", None, lambda: WALL + next(ways))
+    monkeypatch.setattr(time, "time", lambda: (WALL + next(ways)).timestamp())
+    fails = iter([True, True, True])
+
+    async def handle(batch: Sequence[Record]) -> list[Outgoing]:
+        if next(fails, False):
+            raise database_error(pg.AdminShutdown, "57P01")
+        return normalise_batch(batch, RawEvent, jumping.clock())
+
+    began = time.monotonic()
+    batch = [record(body, n) for n, body in enumerate([raw("s", "1", "Low", "2019-06-01").to_bytes(), *BAD.values()])]
+    await jumping.run(batch, handle)
+    assert time.monotonic() - began < 5, "a deadline or a pause went by the wall's clock"
+    steady = normalise_batch(batch, RawEvent, NOON)
+    assert [(one.topic, one.key) for one in published] == [(one.topic, one.key) for one in steady]
+    good, same = ([one.value for one in some if one.topic != Rejection.topic] for some in (published, steady))
+    assert good == same and good, "what is published of good data bears no time of ours"
+
+
+def test_no_stage_measures_time_by_the_clock_on_the_wall() -> None:
+    """Deadlines, pauses and intervals: monotonic. Of the wall's clock there is the injected one, read in one place."""
+    rooms = [
+        path for room in ("streams", "sinks") for path in (ROOT / room).rglob("*.py") if path.name != "commands.py"
+    ]
+    rooms += [ROOT / "deploy" / f"{name}.py" for name in ("failures", "inputs", "instances", "clients", "flow")]
+    found = [
+        f"{path.relative_to(ROOT)}:{number}"
+        for path in rooms
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1)
+        if re.search(r"\btime\.time\(|datetime\.(now|utcnow)\(", line)
+    ]
+    allowed = {"streams/stage.py", "sinks/pump.py"}
+    assert {place.partition(":")[0] for place in found} <= allowed, found
+    assert len([place for place in found if place.partition(":")[0] in allowed]) == 2, found

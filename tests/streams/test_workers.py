@@ -10,6 +10,7 @@ import psycopg
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from deploy.failures import Exit
 from deploy.flow import gauge
 from deploy.settings import Settings
 from matchers.candidates import concert_keys, entry_keys
@@ -199,7 +200,7 @@ async def test_postgres_that_stays_away_stops_resolve_with_setting_and_remedy_an
     before = await committed(settings, "gigz-resolve", Listing.topic)
     listings = [one for message in some_raws("away", 3) for one in normalise(message)]  # type: ignore[union-attr]
     await send(settings, [outgoing(one, trace=uuid4().hex, stage="test") for one in listings])
-    assert await asyncio.to_thread(process.wait, 30) == 1
+    assert await asyncio.to_thread(process.wait, 30) == Exit.AWAY
     log = workers.log("resolve").read_text()
     assert "GIGZ_POSTGRES_URL" in log and "Remedy" in log and "offset has not moved" in log
     assert await committed(settings, "gigz-resolve", Listing.topic) == before
