@@ -8,7 +8,7 @@ ARGS ?=
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-unit test-faults faults bench bench-spiders bench-matcher lint format lock up down status contract clean
+.PHONY: help install demo test test-unit test-long faults bench bench-spiders bench-matcher lint format lock up down status contract clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -37,8 +37,8 @@ test-unit: install ## the tests that need no engine, no socket and no data of ot
 faults: install ## 10,000 messages while workers are killed 200 times; ends with PASS or FAIL (ARGS="--kills 40 --seed 7")
 	@$(BIN)/python -m tests.faults.driver $(ARGS)
 
-test-faults: install ## every test with engines that are stopped and killed, the long ones, too (some minutes)
-	@$(BIN)/python -m pytest tests/faults -m "faults or stack" $(ARGS)
+test-long: install ## the tests that take minutes and are not in `make test`: engines stopped and killed in more ways
+	@$(BIN)/python -m pytest -m long $(ARGS)
 
 bench: install ## messages a second of each stage, on engines of its own (some minutes)
 	@PYTHONPATH=. $(BIN)/python tests/bench/stages.py $(ARGS)

@@ -22,6 +22,15 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         disable_socket(allow_unix_socket=True)
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Without `-m long` they are skipped, and say so."""
+    if "long" in config.option.markexpr:
+        return
+    for item in items:
+        if item.get_closest_marker("long"):
+            item.add_marker(pytest.mark.skip(reason="long: `make test-long` runs it"))
+
+
 @cache
 def hosts_set() -> list[str]:
     """Hosts of the real servers that GIGZ_*_URL names."""

@@ -185,6 +185,7 @@ async def test_every_stage_counts_what_went_through_it_to_the_message(settings: 
     assert targets(settings.home) == [], "who is stopped takes its file along"
 
 
+@pytest.mark.long
 async def test_three_processes_of_a_stage_share_its_partitions_and_its_line(settings: Settings) -> None:
     names = ("normalise-1", "normalise-2", "normalise-3")
     async with running(settings, *names):
@@ -224,12 +225,12 @@ async def test_a_store_that_is_away_is_counted_waited_for_and_no_reason_to_kill(
                     found["resolve-1"].state == WAITS
                     and found["resolve-1"].most("gigz_commit_age_seconds") > 3
                     and found["resolve-1"].total("gigz_store_retries_total", store="postgres") >= 2
+                    and found["resolve-1"].total("gigz_lag_messages", topic=Listing.topic) == 40
                 ),
                 "resolve-1",
             )
             resolve = found["resolve-1"]
             assert resolve.most("gigz_store_waiting_seconds") > 0 and resolve.most("gigz_lag_seconds") > 3
-            assert resolve.total("gigz_lag_messages", topic=Listing.topic) == 40
             live = await page_of(settings, "resolve-1", "/live")
             assert live.status_code == 200 and "it waits for postgres" in live.text
             assert {"stage": "resolve", "topic": Listing.topic} in fires(
@@ -252,6 +253,7 @@ async def test_a_store_that_is_away_is_counted_waited_for_and_no_reason_to_kill(
         assert fires((await page_of(settings, "resolve-1")).text, rule) == []
 
 
+@pytest.mark.long
 async def test_a_worker_that_gives_up_stays_a_target_that_is_down(settings: Settings) -> None:
     hasty = settings.model_copy(update={"retry_deadline_s": 2.0})
     file = settings.home / "metrics" / "resolve-1.json"
@@ -268,6 +270,7 @@ async def test_a_worker_that_gives_up_stays_a_target_that_is_down(settings: Sett
     assert not file.exists()
 
 
+@pytest.mark.long
 async def test_a_store_that_takes_and_never_answers_is_found_out_by_the_commit(settings: Settings) -> None:
     hasty = settings.model_copy(update={"liveness_s": 8.0})
     process = Processes(settings.home).find("clickhouse")

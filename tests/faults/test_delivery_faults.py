@@ -109,7 +109,7 @@ async def told(engines: Settings, source: str, items: int) -> int:
 
 
 @pytest.mark.parametrize(
-    "away_s", [15, pytest.param(60, marks=pytest.mark.faults), pytest.param(180, marks=pytest.mark.faults)]
+    "away_s", [15, pytest.param(60, marks=pytest.mark.long), pytest.param(180, marks=pytest.mark.long)]
 )
 async def test_a_broker_that_stops_in_mid_crawl_gets_everything_once_and_in_order(
     engines: Settings, away_s: int
@@ -129,6 +129,7 @@ async def test_a_broker_that_stops_in_mid_crawl_gets_everything_once_and_in_orde
     assert spooled(engines) == 0
 
 
+@pytest.mark.long
 async def test_a_broker_that_restarts_needs_no_spool(engines: Settings) -> None:
     source, items = f"restarts-{uuid4().hex}", 2_000
     async with paced(items, pages_a_second=10) as shown:
@@ -151,7 +152,7 @@ async def test_a_broker_that_restarts_needs_no_spool(engines: Settings) -> None:
         assert most == 0
 
 
-@pytest.mark.faults
+@pytest.mark.long
 async def test_a_broker_that_is_killed_loses_nothing(engines: Settings) -> None:
     source, items = f"killed-{uuid4().hex}", 6_000
     async with paced(items, pages_a_second=10) as shown:
@@ -165,7 +166,7 @@ async def test_a_broker_that_is_killed_loses_nothing(engines: Settings) -> None:
     assert await told(engines, source, items) == 0
 
 
-@pytest.mark.faults
+@pytest.mark.long
 async def test_a_broker_that_hangs_is_waited_for(engines: Settings) -> None:
     source, items = f"hangs-{uuid4().hex}", 6_000
     async with paced(items, pages_a_second=10) as shown:
@@ -182,7 +183,7 @@ async def test_a_broker_that_hangs_is_waited_for(engines: Settings) -> None:
 
 
 async def test_a_full_spool_pauses_the_crawl_and_nothing_is_dropped(engines: Settings) -> None:
-    source, items = f"full-{uuid4().hex}", 6_000
+    source, items = f"full-{uuid4().hex}", 10_000
     await stop_kafka(engines)
     async with paced(items, pages_a_second=200) as shown:
         child = await started(engines, *shown.arguments(source), spool_mb=1)
@@ -227,6 +228,7 @@ async def test_a_spider_that_is_killed_with_a_spool_loses_nothing(engines: Setti
         assert [int(n) for n in dict.fromkeys(history)] == list(range(len(set(history)))), "no gap, none overtakes"
 
 
+@pytest.mark.long
 async def test_a_spider_killed_again_and_again_delivers_all_in_the_end(engines: Settings) -> None:
     source = f"again-{uuid4().hex}"
     await stop_kafka(engines)

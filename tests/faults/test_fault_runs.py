@@ -116,13 +116,14 @@ def _an_older_version_is_caught(tables: Tables, table: str, key: str) -> None:
 
 
 @pytest.mark.stack
+@pytest.mark.long
 @pytest.mark.timeout(900)
 def test_the_input_in_another_order_and_twice_and_two_workers_of_every_stage_give_the_same(folder: Path) -> None:
     run(folder, "both", "--messages", str(MESSAGES))
 
 
 @pytest.mark.stack
-@pytest.mark.faults
+@pytest.mark.long
 @pytest.mark.timeout(3_000)
 def test_one_message_among_ten_thousand_that_cannot_be_used_is_one_rejection(folder: Path) -> None:
     lines = run(folder, "poison", "--messages", "10000")

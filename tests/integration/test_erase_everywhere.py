@@ -396,6 +396,7 @@ class Killed(BaseException):
     """As if the process were."""
 
 
+@pytest.mark.long
 async def test_an_erasure_that_is_cut_off_anywhere_goes_on_where_it_was(
     whole: Settings, engine: AsyncEngine, tmp_path: Path
 ) -> None:
@@ -422,6 +423,7 @@ async def test_an_erasure_that_is_cut_off_anywhere_goes_on_where_it_was(
     assert (await apply_topics(whole)).altered == ()
 
 
+@pytest.mark.long
 async def test_tombstones_that_had_their_time_are_forgotten_by_the_next_run(
     whole: Settings, engine: AsyncEngine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -515,6 +517,7 @@ async def test_without_a_relay_the_tombstones_are_published_here(whole: Settings
         workers.start_worker(whole, "relay-1")
 
 
+@pytest.mark.long
 async def test_after_a_restore_the_receipts_erase_again(whole: Settings, engine: AsyncEngine, tmp_path: Path) -> None:
     path = tmp_path / "history.jsonl"
     note = "they played it twice and nobody minded at all"

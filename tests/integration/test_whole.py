@@ -113,6 +113,7 @@ async def go(settings: Settings, data: Path, kills: list[str]) -> Result:
     return await result_of(settings)
 
 
+@pytest.mark.long
 @pytest.mark.data
 def test_neither_order_nor_kills_change_what_comes_out_of_the_real_data(data_dir: Path, tmp_path: Path) -> None:
     with own_stack(tmp_path / "first") as settings:
