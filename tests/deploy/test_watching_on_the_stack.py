@@ -290,6 +290,7 @@ async def test_a_store_that_takes_and_never_answers_is_found_out_by_the_commit(s
         await until(settings, lambda found: found["sink-clickhouse-1"].state == OK, "sink-clickhouse-1")
 
 
+@pytest.mark.long
 async def test_a_frozen_worker_fails_its_probe_and_a_killed_one_is_told_as_down(settings: Settings) -> None:
     async with running(settings, "normalise-1"):
         [target] = [one for one in targets(settings.home) if one.name == "normalise-1"]

@@ -247,6 +247,7 @@ async def test_a_spider_killed_again_and_again_delivers_all_in_the_end(engines: 
     assert spooled(engines) == 0
 
 
+@pytest.mark.long
 async def test_kafka_that_stays_away_fails_the_run_and_the_spool_stays(engines: Settings, tmp_path: Path) -> None:
     source = f"stays-{uuid4().hex}"
     async with setlists(1_000) as shown:

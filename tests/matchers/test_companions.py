@@ -362,6 +362,7 @@ def test_figures_of_nothing_are_nothing() -> None:
 
 
 @pytest.mark.data
+@pytest.mark.long
 def test_measured_precision_still_holds_on_other_peoples_data(data_dir: Path) -> None:
     figures = evaluate_companions(*data())
     for size, held in MEASURED.items():

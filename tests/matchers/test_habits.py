@@ -340,6 +340,7 @@ def test_figures_count_what_was_hidden_and_asked_for() -> None:
 
 
 @pytest.mark.data
+@pytest.mark.long
 def test_measured_precision_still_holds_on_other_peoples_data(data_dir: Path) -> None:
     figures = evaluate_habits(*data())
     kinds = figures["users"]["listener-2"]["kinds"]

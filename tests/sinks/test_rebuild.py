@@ -304,6 +304,7 @@ asyncio.run(rebuild(current(), sys.argv[1], shown=shown))
 
 
 @pytest.mark.parametrize("what", WHATS)
+@pytest.mark.long
 async def test_killed_in_the_middle_it_leaves_what_was_there_and_can_be_started_again(
     filled: Settings, what: What
 ) -> None:

@@ -44,6 +44,7 @@ pytestmark = [pytest.mark.stack, pytest.mark.timeout(400)]
 
 
 @pytest.mark.parametrize("store", STORES)
+@pytest.mark.long
 async def test_a_store_that_accepts_and_never_answers_ends_the_sink_with_its_code_and_the_offset_unmoved(
     laid: Settings, store: Store, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -148,6 +149,7 @@ async def test_sigterm_under_load_ends_a_sink_within_ten_seconds_with_its_batch_
     assert await concerts_in(laid, store, names[-500:]) == 500
 
 
+@pytest.mark.long
 async def test_a_member_stays_in_its_group_while_its_store_is_away_for_longer_than_the_poll_interval(
     laid: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -136,6 +136,7 @@ async def test_a_store_that_accepts_and_never_answers_ends_resolve_with_its_code
 
 
 @pytest.mark.parametrize("stage", ["resolve", "match", "relay"])
+@pytest.mark.long
 async def test_a_stop_does_not_wait_for_a_store_that_never_answers(
     settings: Settings, engine: AsyncEngine, workers: Workers, stage: str
 ) -> None:
@@ -154,6 +155,7 @@ async def test_a_stop_does_not_wait_for_a_store_that_never_answers(
         assert time.monotonic() - began < 10
 
 
+@pytest.mark.long
 async def test_kafka_that_hangs_is_waited_for_and_a_stop_does_not_wait(settings: Settings, workers: Workers) -> None:
     broker = Processes(settings.home).find("kafka")
     assert broker is not None
@@ -178,6 +180,7 @@ POLLS = "import streams.main; streams.main.check_deadline = lambda settings: Non
 """A store away for longer than the poll interval: the check of the settings forbids it, the mechanism must bear it."""
 
 
+@pytest.mark.long
 async def test_a_member_stays_in_its_group_while_its_store_is_away_longer_than_the_poll_interval(
     settings: Settings, engine: AsyncEngine, workers: Workers
 ) -> None:
@@ -219,6 +222,7 @@ async def rebalances_of(settings: Settings, stage: str) -> int:
 # -- the broker ----------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.long
 async def test_a_broker_that_restarts_under_load_costs_time_only(
     engines: Settings, settings: Settings, engine: AsyncEngine, workers: Workers
 ) -> None:
@@ -325,6 +329,7 @@ async def test_a_topic_that_is_missing_at_the_start_is_named_with_the_remedy(
         await with_topics(settings)
 
 
+@pytest.mark.long
 async def test_a_topic_that_goes_while_it_is_read_ends_the_stage(settings: Settings, workers: Workers) -> None:
     hasty = "import deploy.inputs as i; i.MISSING_S, i.LOOK_EVERY_S = 2.0, 0.5"
     process = workers.start("normalise", before=hasty)

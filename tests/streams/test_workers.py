@@ -101,6 +101,7 @@ def expected(raws: list[RawEvent], entries: list[Entry]) -> tuple[dict[UUID, byt
     return {one.concert_id: canonical_without_rev(one) for one in concerts}, settled
 
 
+@pytest.mark.long
 async def test_workers_killed_in_mid_stream_and_started_again_end_in_the_same_state(
     settings: Settings, engine: AsyncEngine, workers: Workers
 ) -> None:
