@@ -86,10 +86,11 @@ def up(
     if workers:
         from deploy.local.demo.run import Steps, start_all
         from deploy.local.workers import SCHEDULER, start_worker
+        from deploy.migrate import migrate_stores
         from deploy.topics import apply_topics
 
         asyncio.run(apply_topics(_settings()))
-        _migrate(_settings())
+        migrate_stores(_settings())
         print(f"{'api':12} {asyncio.run(start_all(_settings(), Steps(err)))}")
         start_worker(_settings(), SCHEDULER)
 
@@ -124,11 +125,12 @@ def demo(
     """From a crawl to a show that is confirmed, with everything running on this machine."""
     from api.tokens import inbox_link, issue_token
     from deploy.local.demo import run
+    from deploy.migrate import migrate_stores
     from matchers.judge.evaluate import first_right
     from sinks.counts import count_stores
 
     async def migrate(settings: Settings) -> None:
-        await asyncio.to_thread(_migrate, settings)
+        await asyncio.to_thread(migrate_stores, settings)
 
     rooms = run.Rooms(
         migrate=migrate,
@@ -166,24 +168,12 @@ def topics_apply() -> None:
     print(f"{len(done.unchanged)} unchanged")
 
 
-def _migrate(settings: Settings) -> list[str]:
-    from deploy.clients import clickhouse
-    from deploy.migrate import migrate_postgres
-    from deploy.migrations.clickhouse import apply_clickhouse
-
-    revision = migrate_postgres(settings)
-    client = clickhouse(settings)
-    try:
-        applied = apply_clickhouse(client)
-    finally:
-        client.close()
-    return [f"postgres {revision}", *(f"clickhouse {name}" for name in applied)]
-
-
 @app.command()
 def migrate() -> None:
     """Bring the tables of PostgreSQL and ClickHouse to what this version needs."""
-    print("\n".join(_migrate(_settings())))
+    from deploy.migrate import migrate_stores
+
+    print("\n".join(migrate_stores(_settings())))
 
 
 @app.command()

@@ -97,13 +97,14 @@ def _run(work: Coroutine[Any, Any, T]) -> T:
     from sqlalchemy.exc import SQLAlchemyError
 
     from deploy.erasing import ErasureError
+    from deploy.failures import in_a_line
 
     try:
         return asyncio.run(work)
     except ErasureError as error:
         err.print(str(error), style="red", markup=False, soft_wrap=True)
     except (KafkaError, SQLAlchemyError, ClickHouseError, MeilisearchError, OSError) as error:
-        why = " ".join(str(getattr(error, "orig", None) or error).split())[:300] or type(error).__name__
+        why = in_a_line(error)
         told = f"{why}. What was done stays done. Remedy: when all stores answer, run this again; it goes on."
         err.print(told, style="red", markup=False, soft_wrap=True)
     raise typer.Exit(1)

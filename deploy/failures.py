@@ -247,6 +247,11 @@ def kafka_meaning(error: KafkaError) -> Meaning:
     return meaning(KAFKA_CLIENT, *(kind.__name__ for kind in type(error).__mro__ if issubclass(kind, KafkaError)))
 
 
+def in_a_line(error: BaseException) -> str:
+    """What an error says, the driver's own words where SQLAlchemy wraps them, in one line of 300 characters at most."""
+    return " ".join(str(getattr(error, "orig", None) or error).split())[:300] or type(error).__name__
+
+
 def check_deadline(settings: Settings) -> None:
     """SettingsError when a stage would try for longer than Kafka lets it be silent."""
     if settings.retry_deadline_s >= settings.poll_interval_s:

@@ -36,7 +36,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from deploy.clients import kafka_admin, postgres_engine, unusable
-from deploy.failures import answered, pauses
+from deploy.failures import answered, in_a_line, pauses
 from deploy.flow import CONSUMERS, WORKER_OF, group_of
 from deploy.settings import Settings, SettingsError
 
@@ -112,7 +112,7 @@ class Held:
                 log.warning(
                     "PostgreSQL does not answer: this instance number is guarded on this machine only, until it does",
                     instance=self._instance,
-                    why=_line(error),
+                    why=in_a_line(error),
                 )
                 return
             if other is None:
@@ -135,7 +135,7 @@ class Held:
             except (*AWAY, SettingsError) as error:
                 await self._drop()
                 if not told:
-                    log.warning("the hold on the instance number was lost; it is taken again", why=_line(error))
+                    log.warning("the hold on the instance number was lost; it is taken again", why=in_a_line(error))
                     told = True
                 continue
             if other is None:
@@ -238,10 +238,6 @@ def _taken(stage: str, instance: int, by: str) -> str:
         f"{stage} --instance {instance} runs already: {by}. Remedy: take another number, or stop that one; two of one "
         "number would take the partitions from each other."
     )
-
-
-def _line(error: Exception) -> str:
-    return " ".join(str(getattr(error, "orig", None) or error).split())[:300] or type(error).__name__
 
 
 # -- leaving -------------------------------------------------------------------------------------------------------

@@ -8,11 +8,23 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, create_engine, text
 from sqlalchemy.exc import OperationalError
 
-from deploy.clients import sqlalchemy_url, unusable
+from deploy.clients import clickhouse, sqlalchemy_url, unusable
+from deploy.migrations.clickhouse import apply_clickhouse
 from deploy.settings import Settings
 
 _SCRIPTS = Path(__file__).parent / "migrations" / "postgres"
 _LOCK = 0x6769677A  # "gigz": one migration at a time, however many processes start
+
+
+def migrate_stores(settings: Settings) -> list[str]:
+    """Bring PostgreSQL and ClickHouse to what this version needs; what they are at, and what was applied."""
+    revision = migrate_postgres(settings)
+    client = clickhouse(settings)
+    try:
+        applied = apply_clickhouse(client)
+    finally:
+        client.close()
+    return [f"postgres {revision}", *(f"clickhouse {name}" for name in applied)]
 
 
 def migrate_postgres(settings: Settings, revision: str = "head") -> str:

@@ -96,6 +96,22 @@ def canonical(value: Any) -> bytes:
     return orjson.dumps(value, option=orjson.OPT_SORT_KEYS | orjson.OPT_NON_STR_KEYS)
 
 
+def without_nul(value: Any) -> Any:
+    """A value of JSON as PostgreSQL can hold it: its texts take no U+0000."""
+    if isinstance(value, str):
+        return value.replace("\0", "")
+    if isinstance(value, list):
+        return [without_nul(one) for one in value]
+    if isinstance(value, dict):
+        return {without_nul(name): without_nul(one) for name, one in value.items()}
+    return value
+
+
+def body_without_nul(body: bytes) -> bytes:
+    """The same of JSON that is written already; most of it has none and stays as it is."""
+    return canonical(without_nul(orjson.loads(body))) if b"\\u0000" in body else body
+
+
 def content_hash(value: Any) -> str:
     """SHA-256 of the canonical serialisation, hex."""
     return hashlib.sha256(canonical(value)).hexdigest()
@@ -127,9 +143,11 @@ __all__ = [
     "Shape",
     "Text",
     "User",
+    "body_without_nul",
     "canonical",
     "content_hash",
     "message_error",
     "new_trace",
     "version_of",
+    "without_nul",
 ]

@@ -18,13 +18,11 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-import orjson
-
 from schemas import ids
 from schemas.concert import Concert
 from schemas.decision import Decision
 from schemas.listing import Listing
-from schemas.message import Message, MessageError, canonical
+from schemas.message import Message, MessageError, body_without_nul, canonical
 from schemas.outgoing import Origin
 from schemas.reference import Artist, Venue
 from schemas.suggestion import Suggestion, Suggestions
@@ -238,16 +236,12 @@ def _size(message: Message) -> int:
 
 
 def _content(message: Message, off: str) -> bytes:
-    return _digest(_without_nul(message.to_bytes()), off)
+    # PostgreSQL holds no NUL: its sink takes them out, so they do not count anywhere.
+    return _digest(body_without_nul(message.to_bytes()), off)
 
 
 def _digest(content: bytes, off: str) -> bytes:
     return hashlib.blake2b(content + off.encode(), digest_size=DIGEST_BYTES).digest()
-
-
-def _without_nul(body: bytes) -> bytes:
-    """PostgreSQL holds no NUL; its sink takes them out, so they do not count anywhere."""
-    return canonical(postgres.without_nul(orjson.loads(body))) if b"\\u0000" in body else body
 
 
 _ID_FIELDS = {

@@ -14,7 +14,6 @@ from contextlib import asynccontextmanager
 from typing import Any
 from uuid import UUID
 
-import orjson
 from sqlalchemy import ARRAY, Column, ColumnElement, Table, Text, bindparam, delete, func, select
 from sqlalchemy.dialects.postgresql import JSONB, insert
 from sqlalchemy.exc import DBAPIError
@@ -25,7 +24,7 @@ from deploy.clients import check_postgres, postgres_engine
 from deploy.failures import POSTGRES, POSTGRES_NOT_MIGRATED, Meaning, meaning
 from deploy.settings import Settings
 from schemas.concert import Concert
-from schemas.message import MessageError, canonical
+from schemas.message import MessageError, body_without_nul, canonical, without_nul
 from schemas.reference import Artist, Venue
 from schemas.rejection import Rejection
 from schemas.tables import Base, CatalogueArtist, CatalogueConcert, CatalogueRejection, CatalogueVenue
@@ -146,7 +145,7 @@ def _concert(received: Received) -> Change:
             "city": _text(concert.place.city),
             "country": concert.place.country,
             "status": concert.status,
-            "body": _body(received),
+            "body": body_without_nul(received.value).decode(),
         }
     return Change("concerts", received.key, received.origin, rev, (row,))
 
@@ -161,7 +160,7 @@ def _venue(received: Received) -> Change:
         "name": _text(venue.name),
         "city": _text(venue.place.city),
         "country": venue.place.country,
-        "body": _body(received),
+        "body": body_without_nul(received.value).decode(),
     }
     return Change("venues", received.key, received.origin, venue.version, (row,))
 
@@ -174,7 +173,7 @@ def _artist(received: Received) -> Change:
         "artist_id": artist.artist_id,
         "version": artist.version,
         "name": _text(artist.name),
-        "body": _body(received),
+        "body": body_without_nul(received.value).decode(),
     }
     return Change("artists", received.key, received.origin, artist.version, (row,))
 
@@ -203,27 +202,12 @@ def _rejection(received: Received) -> Change:
     return Change("rejections", f"{rejection.key} {rejection.stage}", received.origin, 0, (row,))
 
 
-def _body(received: Received) -> str:
-    return _json(orjson.loads(received.value)) if b"\\u0000" in received.value else received.text
-
-
 def _json(value: Any) -> str:
     return canonical(without_nul(value)).decode()
 
 
 def _text(value: str | None) -> str | None:
     return value.replace("\x00", "") if value else value
-
-
-def without_nul(value: Any) -> Any:
-    """A value of JSON as PostgreSQL can hold it."""
-    if isinstance(value, str):
-        return _text(value)
-    if isinstance(value, list):
-        return [without_nul(one) for one in value]
-    if isinstance(value, dict):
-        return {_text(name): without_nul(one) for name, one in value.items()}
-    return value
 
 
 def _upsert(table: Table, version: str) -> Insert:

@@ -36,6 +36,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from deploy.clients import clickhouse_async, meilisearch_client, postgres_engine
 from deploy.flow import records_between
+from deploy.locks import GIGZ, GIVE, REBUILD, TAKE
 from deploy.settings import Settings
 from schemas.concert import Concert
 from schemas.decision import Decision
@@ -61,9 +62,7 @@ What = Literal["clickhouse", "catalogue", "meilisearch"]
 NEW = "_rebuild"
 """Behind the names of what is being built."""
 NEW_SCHEMA, OLD_SCHEMA = CATALOGUE + NEW, CATALOGUE + "_old"
-LOCK_CLASS = 0x6769677A
-"""Of the advisory locks: "gigz", as the relay's. The second number tells rebuilds from shards."""
-LOCKS: dict[What, int] = {"clickhouse": 200_001, "catalogue": 200_002, "meilisearch": 200_003}
+LOCKS: dict[What, int] = {"clickhouse": REBUILD, "catalogue": REBUILD + 1, "meilisearch": REBUILD + 2}
 LOCK_NOT_HAD = ("55P03", "40P01")
 """Not within the time; a deadlock with the sink, which takes the tables in the order of its batch."""
 LOCK_WAIT_S, LOCK_TRIES = 2, 30
@@ -289,16 +288,16 @@ def _told(what: What, differences: Sequence[Difference]) -> str:
 async def _alone(settings: Settings, what: What) -> AsyncIterator[None]:
     """One rebuild of a store at a time, by a lock that goes with the process."""
     engine = postgres_engine(settings, pool_size=1, name=f"gigz-rebuild-{what}")
-    told = {"lock_class": LOCK_CLASS, "lock": LOCKS[what]}
+    told = {"lock_class": GIGZ, "number": LOCKS[what]}
     try:
         async with engine.connect() as session:
             await session.execution_options(isolation_level="AUTOCOMMIT")
-            if not await session.scalar(text("select pg_try_advisory_lock(:lock_class, :lock)"), told):
+            if not await session.scalar(TAKE, told):
                 raise RebuildFailed(f"a rebuild of {what} runs already. Remedy: wait for it, or end it.")
             try:
                 yield
             finally:
-                await session.execute(text("select pg_advisory_unlock(:lock_class, :lock)"), told)
+                await session.execute(GIVE, told)
     finally:
         await engine.dispose()
 

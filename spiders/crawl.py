@@ -175,7 +175,6 @@ class _UnderWay:
     async def to_its_end(self, crawled: Callable[[], Awaitable[Outcome]]) -> RunReport:
         """Crawl, judge, record, tell. What breaks in our own code is recorded, then raised."""
         crash: Exception | None = None
-        verdict = monitors.Verdict()
         async with runs.beating(self.engine, self.settings, self.run, self._snapshot, self.brake.stop):
             try:
                 outcome = await crawled()

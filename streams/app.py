@@ -7,7 +7,9 @@ from pathlib import Path
 import faust
 
 from deploy.clients import bootstrap
+from deploy.flow import group_of
 from deploy.inputs import InputGone
+from deploy.instances import member_of
 from deploy.logs import QUIET
 from deploy.settings import Settings
 from streams.polling import PollingTransport
@@ -20,11 +22,6 @@ REBALANCE_S = 60.0
 """For a living member to come back into the group; the dead are out after the session's time anyway."""
 BUFFERED = 2_000
 """Messages of a topic waiting for its stage: a few batches. Faust's 4,096 would be 16 GB of the largest ones."""
-
-
-def group_of(stage: str) -> str:
-    """The consumer group of a stage."""
-    return f"gigz-{stage}"
 
 
 def make_app(
@@ -64,9 +61,9 @@ def make_app(
         topic_replication_factor=settings.replication_factor,
         # -- consumer
         consumer_auto_offset_reset="none",  # see deploy.inputs: a new group begins at the oldest nevertheless
-        consumer_group_instance_id=f"{group_of(stage)}-{instance}",
+        consumer_group_instance_id=member_of(stage, instance),
         consumer_max_fetch_size=MAX_FETCH_BYTES,
-        broker_client_id=f"{group_of(stage)}-{instance}",
+        broker_client_id=member_of(stage, instance),
         broker_max_poll_records=2 * settings.batch_size,
         broker_commit_interval=COMMIT_INTERVAL_S,
         broker_session_timeout=settings.session_timeout_s,

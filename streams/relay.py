@@ -20,6 +20,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from deploy.clients import publish
 from deploy.failures import answered
+from deploy.locks import GIGZ as LOCK_CLASS
+from deploy.locks import GIVE, HOLDERS, RELAYS_PRESENT, TAKE
 from deploy.logs import some_traces
 from deploy.meters import RelayMeters, counted, relay_meters
 from deploy.settings import Settings
@@ -35,9 +37,6 @@ BATCH = 1_000
 """Rows read at once: a third of a second of a broker's time, and what a crash repeats at most."""
 SHARE_EVERY_S = 2.0
 """How often shards are shared out anew, so how long those of a dead relay wait at most."""
-LOCK_CLASS = 0x6769677A
-"""Of the advisory locks: "gigz". The second number is the shard, or for a relay's presence:"""
-PRESENCE = 100_000
 LEAVE_S = 1.5
 log = structlog.get_logger()
 
@@ -57,15 +56,7 @@ READ = text(
     """
 )
 DELETE = text("delete from state.outbox where id = any(cast(:ids as bigint[]))")
-ENTER = text("select pg_advisory_lock_shared(:lock_class, :presence)")
-PRESENT = text(
-    """
-    select count(*) from pg_locks where locktype = 'advisory' and classid = :lock_class and objid = :presence
-      and objsubid = 2 and granted and database = (select oid from pg_database where datname = current_database())
-    """
-)
-TAKE = text("select pg_try_advisory_lock(:lock_class, :shard)")
-GIVE = text("select pg_advisory_unlock(:lock_class, :shard)")
+ENTER = text("select pg_advisory_lock_shared(:lock_class, :number)")
 
 
 async def outbox_rows(engine: AsyncEngine) -> int:
@@ -166,7 +157,7 @@ class Relay:
         if self._session is None:
             session = await self._engine.connect()
             self._session = await session.execution_options(isolation_level="AUTOCOMMIT")
-            await self._session.execute(ENTER, {"lock_class": LOCK_CLASS, "presence": PRESENCE})
+            await self._session.execute(ENTER, {"lock_class": LOCK_CLASS, "number": RELAYS_PRESENT})
         now = asyncio.get_running_loop().time()
         if now - self._shared_at >= SHARE_EVERY_S:
             self._shared_at = now
@@ -176,16 +167,16 @@ class Relay:
     async def _share(self, session: AsyncConnection) -> None:
         """Hold a fair part: as many as there are shards for each relay present, rounded up."""
         shards = self._settings.outbox_shards
-        present = int(await session.scalar(PRESENT, {"lock_class": LOCK_CLASS, "presence": PRESENCE}) or 1)
+        present = int(await session.scalar(HOLDERS, {"lock_class": LOCK_CLASS, "number": RELAYS_PRESENT}) or 1)
         fair = -(-shards // max(1, present))
         before = set(self.held)
         for shard in sorted(self.held, reverse=True)[: max(0, len(self.held) - fair)]:
-            await session.execute(GIVE, {"lock_class": LOCK_CLASS, "shard": shard})
+            await session.execute(GIVE, {"lock_class": LOCK_CLASS, "number": shard})
             self.held.discard(shard)
         for shard in range(shards):
             if len(self.held) >= fair:
                 break
-            if shard not in self.held and await session.scalar(TAKE, {"lock_class": LOCK_CLASS, "shard": shard}):
+            if shard not in self.held and await session.scalar(TAKE, {"lock_class": LOCK_CLASS, "number": shard}):
                 self.held.add(shard)
         if self.held != before:
             log.info("shards", held=sorted(self.held), relays=present)

@@ -24,14 +24,14 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from deploy.clients import kafka_admin, kafka_consumer, kafka_producer, publish
 from deploy.erasing import ErasureError, ledger
+from deploy.locks import GIGZ as RELAY_LOCK_CLASS
+from deploy.locks import GIVE, TAKE
 from deploy.settings import Settings
 from schemas.message import HEADER_STAGE
 from schemas.outgoing import Outgoing
 from schemas.tables import OutboxRow
 from schemas.topics import BY_NAME, DAY_MS
 
-RELAY_LOCK_CLASS = 0x6769677A
-"""As streams/relay.py takes them for its shards."""
 RELAY_S = 60.0
 """A relay publishes within a second; one that retries goes on for longer."""
 LAG_MS = 1_000
@@ -42,8 +42,6 @@ SEGMENT_MS = 7 * DAY_MS
 """Kafka's own `segment.ms`, where a topic says nothing."""
 
 WAITING = text("select shard, count(*) as number from state.outbox where headers ->> 'stage' = :stage group by shard")
-TAKE = text("select pg_try_advisory_lock(:lock_class, :shard)")
-GIVE = text("select pg_advisory_unlock(:lock_class, :shard)")
 
 
 @dataclass(frozen=True)
@@ -194,7 +192,7 @@ async def until_published(settings: Settings, engine: AsyncEngine, *, patience_s
             session = await connection.execution_options(isolation_level="AUTOCOMMIT")
             waiting = {row.shard: row.number for row in await session.execute(WAITING, {"stage": ledger.STAGE})}
             for shard in sorted(waiting):
-                lock = {"lock_class": RELAY_LOCK_CLASS, "shard": shard}
+                lock = {"lock_class": RELAY_LOCK_CLASS, "number": shard}
                 if not await session.scalar(TAKE, lock):
                     continue
                 try:

@@ -24,6 +24,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from deploy.clients import unusable
 from deploy.settings import Settings
+from schemas.message import body_without_nul
 from schemas.raw import RawMessage
 
 T = TypeVar("T")
@@ -265,16 +266,4 @@ def passes(error: DBAPIError) -> bool:
 
 
 def _json(rows: list[dict[str, Any]]) -> str:
-    body = orjson.dumps(rows, option=orjson.OPT_NON_STR_KEYS)
-    if b"\\u0000" in body:
-        body = orjson.dumps(_without_nul(orjson.loads(body)))
-    return body.decode()
-
-
-def _without_nul(value: Any) -> Any:
-    """PostgreSQL's text holds none."""
-    if isinstance(value, str):
-        return value.replace("\0", "")
-    if isinstance(value, dict):
-        return {_without_nul(name): _without_nul(one) for name, one in value.items()}
-    return [_without_nul(one) for one in value] if isinstance(value, list) else value
+    return body_without_nul(orjson.dumps(rows, option=orjson.OPT_NON_STR_KEYS)).decode()

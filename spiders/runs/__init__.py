@@ -27,10 +27,11 @@ from uuid import UUID, uuid4
 import psutil
 import structlog
 from sqlalchemy import Row, Text, cast, func, insert, select, update
-from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, OperationalError
+from sqlalchemy.exc import IntegrityError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from deploy.failures import in_a_line
 from deploy.local.processes import SAME_START_S
 from deploy.settings import Settings, SettingsError
 from schemas.tables import OperatorLogRow, RunRow, RunState, Trigger, WatchedBy
@@ -265,7 +266,7 @@ async def beating(
             except AWAY as error:
                 silent += 1
                 if silent == 1:
-                    log.warning("no heartbeat: postgres is away", why=_line(error))
+                    log.warning("no heartbeat: postgres is away", why=in_a_line(error))
             except Exception:  # the crawl goes on: what it finds is worth more than its figures under way
                 silent += 1
                 if silent == 1:
@@ -300,7 +301,7 @@ async def end(engine: AsyncEngine, report: RunReport) -> RunReport:
         except AWAY as error:
             if loop.time() + wait > deadline:
                 raise
-            log.warning("the end of the run is not written yet: postgres is away", why=_line(error))
+            log.warning("the end of the run is not written yet: postgres is away", why=in_a_line(error))
         await asyncio.sleep(wait)
         wait = min(2 * wait, 5.0)
 
@@ -467,11 +468,6 @@ async def _beaten(engine: AsyncEngine, run_id: UUID, snapshot: Mapping[str, Any]
     async with engine.begin() as connection:
         row: Any = (await connection.execute(put)).one_or_none()
         return row  # type: ignore[no-any-return]
-
-
-def _line(error: BaseException) -> str:
-    told = str(error.orig if isinstance(error, DBAPIError) else error) or type(error).__name__
-    return " ".join(told.split())[:300]
 
 
 async def good_figures(

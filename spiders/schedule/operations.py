@@ -12,11 +12,12 @@ from typing import Any
 from urllib.parse import urlsplit
 from uuid import UUID
 
-from sqlalchemy import Row, delete, insert, select, text, update
+from sqlalchemy import Row, delete, insert, select, update
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from deploy.clients import unusable
+from deploy.locks import GIGZ, HOLDERS, SCHEDULER
 from deploy.settings import PREFIX, Settings, SettingsError
 from schemas.tables import OperatorLogRow, RunRow, RunState, ScheduleRow, Trigger, WatchedBy
 from spiders import runs
@@ -27,17 +28,6 @@ from spiders.monitoring import judgements
 from spiders.runs import ACTIVE, Step, short
 from spiders.schedule import Cron, Plan, checked_name, cron_of, seconds_of
 from spiders.sources import SPIDERS
-
-LOCK_CLASS = 0x6769677A
-"""Of our advisory locks: "gigz"."""
-SCHEDULER = 200_000
-"""The second number of the lock that the active scheduler holds."""
-HOLDS = text(
-    """
-    select count(*) from pg_locks where locktype = 'advisory' and classid = :lock_class and objid = :number
-      and objsubid = 2 and granted and database = (select oid from pg_database where datname = current_database())
-    """
-)
 
 
 class OperationRefused(SettingsError):
@@ -239,7 +229,7 @@ class Operations:
     async def scheduler_is_there(self) -> bool:
         """Whether a scheduler is active: else nothing that waits is started."""
         async with self._writing() as connection:
-            return bool(await connection.scalar(HOLDS, {"lock_class": LOCK_CLASS, "number": SCHEDULER}))
+            return bool(await connection.scalar(HOLDERS, {"lock_class": GIGZ, "number": SCHEDULER}))
 
     def seconds_of(self, written: str) -> int:
         """A time limit as it is typed. SettingsError."""

@@ -43,9 +43,11 @@ from sqlalchemy import func, insert, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from deploy.clients import check_postgres, postgres_engine
+from deploy.failures import in_a_line
 from deploy.local.processes import MARK
 from deploy.local.room import python_environment
 from deploy.local.workers import RUNS
+from deploy.locks import GIGZ, SCHEDULER, TAKE
 from deploy.meters import SchedulerMeters, serving
 from deploy.settings import Settings, SettingsError, environment_for
 from schemas.tables import OperatorLogRow, RunRow, RunState, ScheduleRow, Trigger, WatchedBy
@@ -56,7 +58,7 @@ from spiders.monitoring import alerts
 from spiders.monitoring.measures import measure
 from spiders.runs import ACTIVE, AWAY, RunRefused, Step, runlog, short
 from spiders.schedule import due, duration
-from spiders.schedule.operations import LOCK_CLASS, SCHEDULER, plan_of
+from spiders.schedule.operations import plan_of
 from spiders.sources import SPIDERS
 
 T = TypeVar("T")
@@ -89,14 +91,13 @@ MEMORY_ROOM = 1.25
 """Address space beside what is resident: the kernel's limit is the second fence, against leaps between two looks."""
 log = structlog.get_logger()
 
-TAKE = text("select pg_try_advisory_lock(:lock_class, :number)")
 HELD = text(
     """
     select count(*) from pg_locks where locktype = 'advisory' and classid = :lock_class and objid = :number
       and objsubid = 2 and granted and pid = pg_backend_pid()
     """
 )
-LOCK = {"lock_class": LOCK_CLASS, "number": SCHEDULER}
+LOCK = {"lock_class": GIGZ, "number": SCHEDULER}
 MANNERS = text(
     """
     select set_config('idle_session_timeout', :silent, false),
@@ -175,7 +176,7 @@ class Scheduler:
                     failures = 0
                 except (NotActive, *AWAY) as error:
                     failures += 1
-                    log.error("not active: postgres is away or ended the session", why=_line(error))
+                    log.error("not active: postgres is away or ended the session", why=in_a_line(error))
                 except Exception:
                     failures += 1
                     log.exception("bug: this round came to nothing")
@@ -609,7 +610,7 @@ async def beside(name: str, work: Callable[[], Awaitable[object]], *, every_s: f
         except Exception as error:
             failures += 1
             (log.warning if isinstance(error, (SettingsError, *AWAY)) else log.exception)(
-                f"{name} failed, will be tried again", why=_line(error), failures=failures
+                f"{name} failed, will be tried again", why=in_a_line(error), failures=failures
             )
         await asyncio.sleep(min(LONGEST_S, AGAIN_S * 2.0 ** min(failures - 1, 10)) if failures else every_s)
 
@@ -660,8 +661,3 @@ def _code(code: int) -> str:
         return signal.Signals(-code).name
     except ValueError:
         return f"signal {-code}"
-
-
-def _line(error: BaseException) -> str:
-    told = str(getattr(error, "orig", None) or error) or type(error).__name__
-    return " ".join(told.split())[:300]

@@ -30,9 +30,9 @@ from deploy.flow import gauge, until_idle
 from deploy.local import workers
 from deploy.local.processes import Processes
 from deploy.local.room import python_environment
+from deploy.migrate import migrate_stores
 from deploy.settings import Settings, environment_for
 from deploy.topics import apply_topics
-from gigz import _migrate
 from tests.bench.stages import entries, listings
 from tests.support import ROOT, running_engines
 
@@ -90,7 +90,7 @@ def prepared(rows: int) -> Iterator[tuple[Settings, Path]]:
         for file, lines in (("listings", listings(rows)), ("entries", entries())):
             (folder / f"{file}.jsonl").write_text("\n".join(map(json.dumps, lines)), encoding="utf-8")
         asyncio.run(apply_topics(settings))
-        _migrate(settings)
+        migrate_stores(settings)
         try:
             yield settings, folder
         finally:

@@ -20,9 +20,9 @@ from deploy.feed import feed
 from deploy.flow import gauge
 from deploy.local import stack, workers
 from deploy.local.demo.run import SAMPLE_HISTORY
+from deploy.migrate import migrate_stores
 from deploy.settings import Settings, load
 from deploy.topics import apply_topics
-from gigz import _migrate
 from tests.support import ANY_FREE_PORTS, ROOT
 
 FACTS = ROOT / "deploy" / "local" / "demo" / "facts"
@@ -83,7 +83,7 @@ async def measure(settings: Settings, rows: int, folder: Path) -> list[tuple[str
     (folder / "listings.jsonl").write_text("\n".join(json.dumps(row) for row in listings(rows)), encoding="utf-8")
     (folder / "entries.jsonl").write_text("\n".join(json.dumps(row) for row in entries()), encoding="utf-8")
     await apply_topics(settings)
-    _migrate(settings)
+    migrate_stores(settings)
     began = time.monotonic()
     await feed(settings, [folder / "listings.jsonl"], "raw-event")
     results = [("feed", rows, time.monotonic() - began)]

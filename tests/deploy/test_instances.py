@@ -22,8 +22,7 @@ from deploy.failures import Exit
 from deploy.flow import group_of
 from deploy.instances import InstanceTaken, hold, leave, member_of
 from deploy.local.workers import command
-from deploy.migrate import migrate_postgres
-from deploy.migrations.clickhouse import apply_clickhouse
+from deploy.migrate import migrate_stores
 from deploy.settings import Settings, SettingsError, environment_for
 from deploy.topics import apply_topics
 from schemas.topics import read_by
@@ -38,13 +37,9 @@ pytestmark = pytest.mark.timeout(400)
 @pytest.fixture(scope="module")
 def whole(stack: Settings) -> Settings:
     """The engines with topics and tables."""
-    from deploy.clients import clickhouse
 
     asyncio.run(apply_topics(stack))
-    migrate_postgres(stack)
-    client = clickhouse(stack)
-    apply_clickhouse(client)
-    client.close()
+    migrate_stores(stack)
     return stack
 
 

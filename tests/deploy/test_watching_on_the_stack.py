@@ -16,13 +16,12 @@ import httpx
 import pytest
 from sqlalchemy import insert
 
-from deploy.clients import clickhouse, kafka_producer, postgres_engine, publish
+from deploy.clients import kafka_producer, postgres_engine, publish
 from deploy.flow import until_idle
 from deploy.local import stack as engines
 from deploy.local import workers
 from deploy.local.processes import Processes
-from deploy.migrate import migrate_postgres
-from deploy.migrations.clickhouse import apply_clickhouse
+from deploy.migrate import migrate_stores
 from deploy.settings import Settings, environment_for
 from deploy.topics import apply_topics
 from deploy.watching.readings import DOWN, FROZEN, OK, STUCK, WAITS, Reading, read, targets
@@ -50,10 +49,7 @@ def settings() -> Iterator[Settings]:
         "gigz-watching-", partitions=PARTITIONS, kafka_heap_mb=256, session_timeout_s=10.0
     ) as settings:
         asyncio.run(apply_topics(settings))
-        migrate_postgres(settings)
-        client = clickhouse(settings)
-        apply_clickhouse(client)
-        client.close()
+        migrate_stores(settings)
         yield settings
 
 

@@ -47,9 +47,9 @@ from deploy.local import stack, workers
 from deploy.local.processes import LOG_HEADER, Processes, write_private
 from deploy.local.room import python_environment
 from deploy.logs import QUIET
+from deploy.migrate import migrate_stores
 from deploy.settings import Settings, SettingsError, environment_for, load
 from deploy.topics import apply_topics
-from gigz import _migrate
 from matchers.normalise import normalise
 from matchers.refused import Refused
 from schemas.action import Action
@@ -247,7 +247,7 @@ async def running(home: Path, each: int, log: Log, ends: dict[str, int]) -> Asyn
     try:
         await asyncio.to_thread(stack.up, settings)
         await apply_topics(settings)
-        await asyncio.to_thread(_migrate, settings)
+        await asyncio.to_thread(migrate_stores, settings)
         log("up", "the engines")
         for name in crew.names:
             Marks(home, name).ended()  # of a run that was broken off

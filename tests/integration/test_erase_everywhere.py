@@ -37,10 +37,10 @@ from deploy.local import stack as local_stack
 from deploy.local import workers
 from deploy.local.demo.run import Steps, start_all, stream
 from deploy.local.processes import Processes
+from deploy.migrate import migrate_stores
 from deploy.replay import Filters, replay
 from deploy.settings import Settings, environment_for, load
 from deploy.topics import apply_topics
-from gigz import _migrate
 from schemas import erasure
 from schemas.erasure import How
 from schemas.history import Entry, Rematch
@@ -100,7 +100,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
         with open_network():
             local_stack.up(settings)
         asyncio.run(apply_topics(settings))
-        _migrate(settings)
+        migrate_stores(settings)
         asyncio.run(start_all(settings, Steps(Console(quiet=True))))
         yield settings
     finally:

@@ -11,9 +11,10 @@ from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.admin import NewTopic
 
 from deploy.clients import bootstrap, kafka_admin
+from deploy.flow import group_of
 from deploy.settings import Settings
 from schemas.outgoing import Outgoing
-from streams.app import group_of, make_app
+from streams.app import make_app
 from streams.main import run_app, take_apart
 from streams.record import Record
 from streams.stage import Frame, Handle

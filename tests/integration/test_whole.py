@@ -23,9 +23,9 @@ from deploy.flow import flows, gauge
 from deploy.local import stack, workers
 from deploy.local.demo import run
 from deploy.local.processes import Processes
+from deploy.migrate import migrate_stores
 from deploy.settings import Settings, load
 from deploy.topics import apply_topics
-from gigz import _migrate
 from matchers.judge.evaluate import first_right
 from schemas.suggestion import Suggestions
 from schemas.tables import ConcertRow
@@ -43,7 +43,7 @@ def own_stack(home: Path) -> Iterator[Settings]:
     try:
         stack.up(settings)
         asyncio.run(apply_topics(settings))
-        _migrate(settings)
+        migrate_stores(settings)
         yield settings
     finally:
         workers.stop(settings, WORKERS)

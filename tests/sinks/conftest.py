@@ -8,10 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from deploy.clients import clickhouse
 from deploy.local import stack as local_stack
-from deploy.migrate import migrate_postgres
-from deploy.migrations.clickhouse import apply_clickhouse
+from deploy.migrate import migrate_stores
 from deploy.settings import Settings, load
 from deploy.topics import apply_topics
 from tests.support import ANY_FREE_PORTS, open_network
@@ -27,10 +25,7 @@ def laid() -> Iterator[Settings]:
         with open_network():
             local_stack.up(settings)
         asyncio.run(apply_topics(settings))
-        migrate_postgres(settings)
-        client = clickhouse(settings)
-        apply_clickhouse(client)
-        client.close()
+        migrate_stores(settings)
         yield settings
     finally:
         local_stack.down(settings)
