@@ -75,7 +75,8 @@ def exclusive(
             who = str(holder) if holder else "another process"
             if time.monotonic() > deadline:
                 raise Locked(f"{home} is in use by {who}. Remedy: wait for it, or stop it.")
-            if not told:
+            # a child that a killed holder was just starting keeps the lock until it runs its own program: that passes
+            if not told and (holder is None or holder.is_alive()):
                 say(f"waiting for {who}")
                 told = True
             time.sleep(0.1)

@@ -14,18 +14,22 @@ from deploy.local.lock import LOCK_FILE, Locked, exclusive, read_holder
 
 ROOT = Path(__file__).resolve().parents[2]
 HOLD = """
-import sys, time
+import os, sys, time
 from pathlib import Path
 from deploy.local.lock import exclusive
 with exclusive(Path(sys.argv[1]), "gigz up"):
+    exec(sys.argv[2])
     print("held", flush=True)
     time.sleep(60)
 """
 
 
-def hold(home: Path) -> "subprocess.Popen[str]":
+def hold(home: Path, before: str = "") -> "subprocess.Popen[str]":
     holder = subprocess.Popen(
-        [sys.executable, "-c", HOLD, str(home)], stdout=subprocess.PIPE, text=True, env={"PYTHONPATH": str(ROOT)}
+        [sys.executable, "-c", HOLD, str(home), before],
+        stdout=subprocess.PIPE,
+        text=True,
+        env={"PYTHONPATH": str(ROOT)},
     )
     assert holder.stdout is not None
     assert holder.stdout.readline() == "held\n"
@@ -62,6 +66,17 @@ def test_the_lock_of_a_killed_holder_is_free_and_told(tmp_path: Path) -> None:
     assert len(told) == 1
     assert f"pid {holder.pid}" in told[0]
     assert "did not finish" in told[0]
+
+
+def test_what_a_killed_holder_was_starting_is_waited_for_without_a_word(tmp_path: Path) -> None:
+    holder = hold(tmp_path, before="os.fork() or (time.sleep(1.5), os._exit(0))")
+    holder.kill()
+    holder.wait()
+    told: list[str] = []
+    with exclusive(tmp_path, "gigz up", wait_s=20, say=told.append):
+        pass
+    holder.communicate()
+    assert [f"pid {holder.pid}" in line and "did not finish" in line for line in told] == [True]
 
 
 @pytest.mark.parametrize(
