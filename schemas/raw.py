@@ -7,6 +7,8 @@ import zlib
 from enum import StrEnum
 from typing import Any, ClassVar
 
+import orjson
+
 from schemas.message import AwareDatetime, Field, Message, MessageError, Text, version_of
 
 PACKED_ABOVE = 262_144
@@ -57,6 +59,17 @@ class RawMessage(Message):
     def key(self) -> str:
         """source:source_id."""
         return f"{self.source}:{self.source_id}"
+
+    def to_bytes(self) -> bytes:
+        """Canonical JSON: sorted names, absent for unknown.
+
+        What a spider reads is JSON's own values and times: orjson writes them as pydantic does, twenty times as fast.
+        """
+        told = {name: value for name, value in self.__dict__.items() if value is not None}
+        try:
+            return orjson.dumps(told, option=orjson.OPT_SORT_KEYS | orjson.OPT_UTC_Z)
+        except TypeError:  # a set, bytes, a number of more than 64 bits
+            return super().to_bytes()
 
     @property
     def version(self) -> int:

@@ -29,7 +29,7 @@ from schemas.history import Entry
 from schemas.suggestion import Nothing, Suggestions
 from streams.record import Cause, follow
 from streams.reference import known_names
-from streams.sql import BY_INDEX, as_rows, body, put_in_outbox
+from streams.sql import BY_INDEX, as_rows, body, lock_number, put_in_outbox
 from streams.stage import Clock
 from streams.wanted import ask
 
@@ -60,6 +60,9 @@ DELETE_ENTRIES = text(
     on conflict (user_id, entry_id) do update set keys = '{}', body = null, updated_at = now()
     """
 )
+LOCK_USERS = text("select pg_advisory_xact_lock(lock) from unnest(cast(:locks as bigint[])) as l (lock)")
+"""Sets of a user are settled side by side: a transaction writes those of entries that it did not come for, and whose
+rows it does not lock. History, decisions and rematches are read side by side, too."""
 LOCK_ENTRIES = text(
     """
     select user_id, entry_id, e.keys as held, cast(e.body as text) as body from state.entries e
@@ -207,6 +210,8 @@ class MatchStore:
         await connection.execute(BY_INDEX)
         if erased := await ledger.erased_among(connection, {user for user, _ in causes}):
             causes = {at: cause for at, cause in causes.items() if at[0] not in erased}
+        users = {user for user, _ in causes}
+        await connection.execute(LOCK_USERS, {"locks": sorted(lock_number(f"match {user}") for user in users)})
         asked = {"rows": as_rows(_rows(causes))}
         entries = list(await connection.execute(LOCK_ENTRIES, asked))
         self._shown("locked")

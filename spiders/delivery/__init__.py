@@ -17,7 +17,7 @@ import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
@@ -169,7 +169,7 @@ def unpacked(body: bytes, arrived: Callable[[Parcel], None]) -> Parcel:
     if told["seen"]:
         message = RAW[told["topic"]].from_bytes(value)
         at, run_id = datetime.fromisoformat(told["seen"]["at"]), UUID(told["seen"]["run_id"])
-        seen = sighting(message, at=at, run_id=run_id, scope=told["seen"]["scope"])
+        seen = sighting(message, key_of(message), at=at, run_id=run_id, scope=told["seen"]["scope"])
     record = Outgoing(told["topic"], told["key"], told["partition_by"], value, told["headers"])
     return Parcel(record, told["name"], seen, arrived)
 
@@ -331,7 +331,9 @@ class KafkaDelivery:
             if not self._queue:
                 self._arrived.clear()
             self._taken.beat()
-            await self._carry(await self._changed_ones(batch))
+            parcels = await self._changed_ones(batch)
+            batch.clear()  # what is on its way is written already: its fields need not be kept, too
+            await self._carry(parcels)
             self._busy = False
             self._changed.beat()
 
@@ -343,16 +345,15 @@ class KafkaDelivery:
     async def _changed_ones(self, batch: Sequence[Item]) -> list[Parcel]:
         """Those to publish, in order; the others are counted."""
         at = self._clock()
-        keys = [key_of(item) for item in batch if isinstance(item, RawMessage)]
-        before = {key: coming.known for key in keys if (coming := self._coming.get(key))}
-        stored = await self._memory.known(keys)
+        keys = [key_of(item) if isinstance(item, RawMessage) else None for item in batch]
+        before = {key: coming.known for key in keys if key and (coming := self._coming.get(key))}
+        stored = await self._memory.known(filter(None, keys))
         parcels: list[Parcel] = []
         unchanged: list[Key] = []
-        for item in batch:
-            if not isinstance(item, RawMessage):
+        for item, key in zip(batch, keys, strict=True):
+            if key is None or not isinstance(item, RawMessage):
                 parcels.append(Parcel(*to_record(item, self._clock), None, self._has_arrived))
                 continue
-            key = key_of(item)
             coming = self._coming.get(key)
             # What is on its way now, or was while PostgreSQL was asked, is newer than its answer.
             known = coming.known if coming else before.get(key) or stored.get(key)
@@ -361,7 +362,7 @@ class KafkaDelivery:
                 if coming:
                     coming.again = at
                 continue
-            parcel = self._parcel(later(item, known, at), at)
+            parcel = self._parcel(later(item, known, at), key, at)
             self._new += parcel.sighting is not None and known is None
             self._back += parcel.sighting is not None and known is not None and known.vanished
             parcels.append(parcel)
@@ -369,11 +370,11 @@ class KafkaDelivery:
         self._numbers["unchanged"] += len(unchanged)
         return parcels
 
-    def _parcel(self, message: RawMessage, at: datetime, name: str = "") -> Parcel:
+    def _parcel(self, message: RawMessage, key: Key, at: datetime, name: str = "") -> Parcel:
         record, counted = to_record(message, self._clock)
         if counted == "rejected":
             return Parcel(record, counted, None, self._has_arrived)
-        seen = sighting(message, at=at, run_id=self._scope.run_id, scope=self._scope.name)
+        seen = sighting(message, key, at=at, run_id=self._scope.run_id, scope=self._scope.name)
         self._expect(seen)
         return Parcel(record, name or counted, seen, self._has_arrived)
 
@@ -396,7 +397,7 @@ class KafkaDelivery:
             url=record.get("url"),
             kind=RawKind.VANISHED,
         )
-        return self._parcel(message, at, "vanished")
+        return self._parcel(message, key, at, "vanished")
 
     async def _carry(self, parcels: Sequence[Parcel]) -> None:
         """Hand all over, in order; waits while neither Kafka nor the disk has room."""
@@ -546,7 +547,7 @@ class KafkaDelivery:
         coming = self._coming.get(seen.key)
         if coming is None or coming.again is None:
             return seen
-        return replace(seen, at=coming.again, run_id=self._scope.run_id, scope=self._scope.name)
+        return seen._replace(at=coming.again, run_id=self._scope.run_id, scope=self._scope.name)
 
     # -- how it stands -------------------------------------------------------------------------------------------------
 

@@ -11,7 +11,7 @@ import asyncio
 import random
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any, NamedTuple, TypeVar
 from uuid import UUID
@@ -25,7 +25,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from deploy.clients import unusable
 from deploy.settings import Settings
 from schemas.message import body_without_nul
-from schemas.raw import RawMessage
+from schemas.raw import RawKind, RawMessage
 
 T = TypeVar("T")
 FIRST_PAUSE_S = 0.2
@@ -58,9 +58,8 @@ class Known(NamedTuple):
     vanished: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Sighting:
-    """A published item, as it is to be remembered."""
+class Sighting(NamedTuple):
+    """A published item, as it is to be remembered: its fields in writing, which takes a fraction of their memory."""
 
     key: Key
     content_hash: str
@@ -70,8 +69,10 @@ class Sighting:
     run_id: UUID
     scope: str
     vanished: bool
-    told: Mapping[str, Any] = field(repr=False)
-    """What its vanishing will be told with: url, spider, fields."""
+    night: date | None
+    """The date of the fields, where it is one."""
+    record: bytes
+    """What its vanishing will be told with, as JSON: url, spider, fields, seen_at."""
 
     @property
     def known(self) -> Known:
@@ -79,41 +80,43 @@ class Sighting:
         return Known(self.content_hash, self.seen_at, self.vanished)
 
     @property
-    def night(self) -> date | None:
-        """The date of the fields, where it is one."""
-        written = self.told["fields"].get("date")
-        try:
-            return date.fromisoformat(written[:10]) if isinstance(written, str) else None
-        except ValueError:
-            return None
-
-    @property
     def row(self) -> dict[str, Any]:
         """As the table has it."""
         return {
-            **self.key._asdict(),
+            "topic": self.key.topic,
+            "source": self.key.source,
+            "source_id": self.key.source_id,
             "content_hash": self.content_hash,
             "night": self.night,
             "scope": self.scope,
             "run_id": self.run_id,
             "last_seen_at": self.at,
             "vanished": self.vanished,
-            "record": {**self.told, "seen_at": self.seen_at},
+            "record": orjson.Fragment(self.record),
         }
 
 
-def sighting(message: RawMessage, *, at: datetime, run_id: UUID, scope: str) -> Sighting:
+def sighting(message: RawMessage, key: Key, *, at: datetime, run_id: UUID, scope: str) -> Sighting:
     """Of a message that was published."""
+    record = {"url": message.url, "spider": message.spider, "fields": message.fields, "seen_at": message.seen_at}
     return Sighting(
-        Key(message.topic, message.source, message.source_id),
+        key,
         message.content_hash,
         message.seen_at,
         at,
         run_id,
         scope,
-        message.kind == "vanished",
-        {"url": message.url, "spider": message.spider, "fields": message.fields},
+        message.kind is RawKind.VANISHED,
+        _night(message.fields.get("date")),
+        orjson.dumps(record, option=orjson.OPT_NON_STR_KEYS),
     )
+
+
+def _night(written: Any) -> date | None:
+    try:
+        return date.fromisoformat(written[:10]) if isinstance(written, str) else None
+    except ValueError:
+        return None
 
 
 @dataclass(frozen=True)
@@ -188,22 +191,21 @@ class Memory:
 
     async def known(self, keys: Iterable[Key]) -> dict[Key, Known]:
         """What was published last of each, where anything was. NotRemembered."""
-        asked = sorted(set(keys))
+        asked = set(keys)
         if not asked:
             return {}
         return {
             Key(row.topic, row.source, row.source_id): Known(
                 row.content_hash, datetime.fromisoformat(row.seen_at) if row.seen_at else None, row.vanished
             )
-            for row in await self._rows(KNOWN, {"keys": _json([key._asdict() for key in asked])})
+            for row in await self._rows(KNOWN, {"keys": _keys(asked)})
         }
 
     async def touch(self, keys: Iterable[Key], run_id: UUID, scope: str, at: datetime) -> None:
         """They are still there, unchanged. NotRemembered."""
         asked = sorted(set(keys))
         if asked:
-            named = _json([key._asdict() for key in asked])
-            await self._rows(TOUCH, {"keys": named, "run": run_id, "scope": scope, "at": at})
+            await self._rows(TOUCH, {"keys": _keys(asked), "run": run_id, "scope": scope, "at": at})
 
     async def remember(self, sightings: Sequence[Sighting]) -> None:
         """What Kafka acknowledged; of several of one item the last. NotRemembered."""
@@ -263,6 +265,10 @@ def passes(error: DBAPIError) -> bool:
     if state:
         return state.startswith(PASSING_CLASSES)
     return error.connection_invalidated or isinstance(error, OperationalError | InterfaceError)
+
+
+def _keys(asked: Iterable[Key]) -> str:
+    return _json([{"topic": topic, "source": source, "source_id": source_id} for topic, source, source_id in asked])
 
 
 def _json(rows: list[dict[str, Any]]) -> str:

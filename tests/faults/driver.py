@@ -74,6 +74,8 @@ TRIES = 3
 IDLE_S = 420.0
 AGAIN_S = 3.0
 """How long a worker that ended by itself is left, as a supervisor would."""
+GLIMPSE_S = 0.1
+"""How long whoever stood still goes on, at most, before it is killed."""
 RESERVE = 0.08
 """Of the second part, for kills that did not come about in their round."""
 DECIDED_AT = datetime(2024, 6, 1, tzinfo=UTC)
@@ -207,6 +209,21 @@ class Crew:
         while process.is_alive():  # noqa: ASYNC110 - another process
             await asyncio.sleep(0.01)
         return True
+
+    def stand_still(self, name: str) -> None:
+        """SIGSTOP, where it lives."""
+        self._handled(name, psutil.Process.suspend)
+
+    def go_on(self, name: str) -> None:
+        """SIGCONT, where it lives."""
+        self._handled(name, psutil.Process.resume)
+
+    def _handled(self, name: str, how: Callable[[psutil.Process], None]) -> None:
+        process = self._processes.record(name)
+        handle = process.handle() if process else None
+        if handle is not None:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                how(handle)
 
     async def tend(self) -> None:
         """Start whoever has ended again, for ever."""
@@ -428,6 +445,8 @@ class FaultRun:
         self.cut = len(self.rounds) * len(given.first) // len(given.all)
         self._fed = asyncio.Event()
         """The piece of this round is in Kafka."""
+        self._catching_up = False
+        """Whoever is killed from outside stands still until something waits for it."""
         self._last_try = False
         """A boundary that is not reached is not asked for any more: from outside will do."""
         self._reading = asyncio.Lock()
@@ -491,6 +510,7 @@ class FaultRun:
     async def _owed(self) -> None:
         """Kills that found nothing to do, each with a piece of what was kept back; then the rest of it."""
         second = self.given.second
+        self._catching_up = True
         for number_of_try in range(1, TRIES + 1):
             self._last_try = number_of_try == TRIES
             owed = [Kill(**one) for one in self.done.missed]
@@ -554,12 +574,20 @@ class FaultRun:
     async def _from_outside(self, kill: Kill, seconds: float = STRIKE_S) -> None:
         """When something waits for it, which is looked at before and after. Else it is owed."""
         delay = int.from_bytes(hashlib.sha256(f"{kill}{self.done.rounds}".encode()).digest()[:2], "big") / 65_536
-        await asyncio.sleep(delay * 1.5)
+        if not self._catching_up:
+            await asyncio.sleep(delay * 1.5)
         async for _ in self._while_work(seconds) if seconds == STRIKE_S else self._for(seconds):
-            if not await self._waiting(kill.stage) or not self.crew.alive(kill.name):
+            if not self.crew.alive(kill.name):
+                continue
+            if self._catching_up:
+                self.crew.stand_still(kill.name)
+            if not await self._waiting(kill.stage):
                 continue
             self.crew.held.add(kill.name)
             try:
+                if self._catching_up:
+                    self.crew.go_on(kill.name)
+                    await asyncio.sleep(delay * GLIMPSE_S)
                 if await self.crew.kill(kill.name):
                     waiting = await self._waiting(kill.stage)
                     if waiting:
@@ -568,6 +596,7 @@ class FaultRun:
                     self.log("kill", f"{kill.name} met nothing under way, does not count")
             finally:
                 self.crew.held.discard(kill.name)
+        self.crew.go_on(kill.name)
         self._owe(kill)
 
     async def _for(self, seconds: float) -> AsyncIterator[None]:

@@ -50,7 +50,8 @@ def source() -> str:
 
 
 def seen(message: RawMessage, at: datetime = NOW, scope: str | None = None, **more: Any) -> Sighting:
-    return replace(sighting(message, at=at, run_id=uuid4(), scope=scope or message.source), **more)
+    key = Key(message.topic, message.source, message.source_id)
+    return sighting(message, key, at=at, run_id=uuid4(), scope=scope or message.source)._replace(**more)
 
 
 @pytest.mark.parametrize(

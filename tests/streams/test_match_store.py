@@ -1,5 +1,6 @@
 """Suggestions follow from what is there, in whatever order it came."""
 
+import asyncio
 import random
 import threading
 import time
@@ -203,3 +204,32 @@ async def test_sets_of_one_user_are_settled_alike_in_any_order(engine: AsyncEngi
     for one in messages:
         await flow.send([one])
     assert await flow.suggestions() == settled
+
+
+async def test_entries_of_one_user_that_are_matched_at_once_are_settled_beside_each_other(engine: AsyncEngine) -> None:
+    """History, decisions and rematches are read side by side: each batch writes sets that others came for."""
+    nights = [listing("a", str(n), "Low", f"2019-06-0{n}", **OSLO) for n in (1, 2, 3)]
+    typed = ["2019-06-01", "2019-06-02", "Jun 2019", "2019-05-31", "2019-06-02"]
+    users = [f"u{n}" for n in range(4)]
+    entries = [
+        entry(user, str(n), artist="Low", date=when, city="Oslo") for user in users for n, when in enumerate(typed)
+    ]
+    alone = expected(entries, nights)
+    flow = Flow(engine)
+    await flow.send(nights)
+    await flow.store.put(entries)
+    order = [one for _ in range(3) for one in random.Random(3).sample(entries, len(entries))]
+    await asyncio.gather(*(flow.store.match({(one.user, one.entry_id): CAUSE}) for one in order))
+    assert await flow.suggestions() == {
+        (one.user, one.entry_id): one
+        for user in users
+        for one in settle([found for at, found in alone.items() if at[0] == user])
+    }
+    query = (
+        "select key, cast(convert_from(value, 'UTF8') as json) ->> 'rev' from state.outbox where topic = :t order by id"
+    )
+    revs: dict[str, list[int]] = {}
+    for key, rev in await rows(engine, query, t=Suggestions.topic):
+        revs.setdefault(str(key), []).append(int(str(rev)))
+    assert set(revs) == {one.key for one in entries}
+    assert all(told == list(range(1, len(told) + 1)) for told in revs.values()), revs
