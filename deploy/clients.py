@@ -67,6 +67,9 @@ async def kafka_producer(settings: Settings, client_id: str) -> AsyncIterator[AI
     except (KafkaError, TimeoutError, OSError) as error:
         await _stop(producer)
         raise unusable("kafka", settings, str(error) or "does not answer") from error
+    except BaseException:  # cancelled half-way: its connections would stay open
+        await _stop(producer)
+        raise
     try:
         yield producer
     finally:
@@ -138,6 +141,9 @@ async def kafka_admin(settings: Settings) -> AsyncIterator[AIOKafkaAdminClient]:
     except (KafkaError, TimeoutError, OSError) as error:
         await admin.close()
         raise unusable("kafka", settings, str(error) or "does not answer") from error
+    except BaseException:
+        await admin.close()
+        raise
     try:
         yield admin
     finally:

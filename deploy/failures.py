@@ -23,6 +23,8 @@ from typing import Any, TypeVar
 
 import structlog
 from aiokafka.errors import KafkaError
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from deploy.settings import PREFIX, Settings, SettingsError
 
@@ -157,6 +159,9 @@ POSTGRES: Table = {
     "42704": ("undefined_object", R),
     "XX": ("internal_error", R),
 }
+NO_CONNECTION = {"OperationalError", "InterfaceError"}
+"""Of the driver, and of SQLAlchemy around it: without a code they are about the connection."""
+REPORT_IT = "the code is in no table of docs/operations/failures.md: report it"
 POSTGRES_NOT_MIGRATED = ("3F", "42P01", "42703", "42704")
 
 CLICKHOUSE: Table = {
@@ -245,6 +250,29 @@ def kafka_meaning(error: KafkaError) -> Meaning:
     if number is not None:
         return meaning(KAFKA, str(number))
     return meaning(KAFKA_CLIENT, *(kind.__name__ for kind in type(error).__mro__ if issubclass(kind, KafkaError)))
+
+
+def sqlstate(error: BaseException) -> str:
+    """PostgreSQL's five letters; empty when the failure was not the server's answer."""
+    return getattr(getattr(error, "orig", None) or error, "sqlstate", None) or ""
+
+
+def postgres_meaning(error: DBAPIError | PoolTimeoutError | OSError) -> Meaning | None:
+    """Of an error of PostgreSQL by its SQLSTATE; None for a mistake in our use of the driver.
+
+    A connection that was lost or never made passes, whatever was said last; a code that stands in no table refuses.
+    """
+    if not isinstance(error, DBAPIError) or error.connection_invalidated:
+        return Meaning.PASSES
+    if code := sqlstate(error):
+        return meaning(POSTGRES, code)
+    kinds = {kind.__name__ for one in (error, error.orig) for kind in type(one).__mro__}
+    return Meaning.PASSES if kinds & NO_CONNECTION else None
+
+
+def in_no_table(code: str) -> bool:
+    """Whether PostgreSQL's code is one that nobody thought of: it refuses."""
+    return not any(code[:length] in POSTGRES for length in range(2, len(code) + 1))
 
 
 def in_a_line(error: BaseException) -> str:

@@ -124,6 +124,9 @@ def filters_of(reason: str = "", stage: str = "", source: str = "", since: str =
     """Filters as they are typed; `since` is 2026-11-20, 2026-11-20T14:00 (UTC) or 90m, 24h, 7d ago. SettingsError."""
     if reason and reason not in {one.value for one in Reason}:
         raise SettingsError(f"there is no reason {reason!r}. Remedy: one of {', '.join(Reason)}.")
+    stages = BY_NAME[Rejection.topic].written_by
+    if stage and stage not in stages:
+        raise SettingsError(f"there is no stage {stage!r}. Remedy: one of {', '.join(stages)}.")
     return Filters(Reason(reason) if reason else None, stage, source, _moment(since, now) if since else None)
 
 

@@ -76,6 +76,13 @@ def _show(console: "Console", report: "Report") -> None:
     console.print(table)
     for stage, messages in report.waiting.items():
         console.print(f"lag: {messages:,} messages of before the start have not passed {stage}", markup=False)
+    for what in report.broken_off:
+        console.print(
+            f"rebuild: one of {what} was killed after its swap, what came in that moment may be missing. "
+            f"Remedy: start a sink-{what} worker again, which does the rest; or `gigz rebuild {what}`.",
+            markup=False,
+            soft_wrap=True,
+        )
     for found in report.differences[:SHOWN]:
         more = f": {found.version}, Kafka has {found.kafka_version}" if found.how in {"older", "newer"} else ""
         more += f": {found.what or 'the body'}" if found.what or found.how == "content" else ""

@@ -25,6 +25,7 @@ from deploy.progress import ends_and_positions
 from deploy.settings import PREFIX, Settings
 from schemas.topics import read_by, written_by
 from sinks.asking import asking
+from sinks.broken_off import finish
 from sinks.clickhouse import open_clickhouse_sink
 from sinks.errors import BadRows, StoreError, StoreRefuses
 from sinks.meilisearch import open_meilisearch_sink
@@ -106,6 +107,9 @@ async def _run(settings: Settings, store: Store, instance: int, stop: asyncio.Ev
     async with AsyncExitStack() as stack:
         bare = await stack.enter_async_context(_OPEN[store](settings))
         sink = await stack.enter_async_context(asking(settings, bare))
+        passed_over = None if store == "postgres" else await finish(settings, store, sink)
+        if passed_over is not None:
+            log.warning("a rebuild was broken off after its swap; its last pass is done now", messages=passed_over)
         name = member_of(stage, instance)
         producer = await stack.enter_async_context(left_in_time(kafka_producer(settings, name)))
         joining = kafka_consumer(

@@ -11,8 +11,8 @@ the new tables lack: each such message was in Kafka before it was written, so it
 afterwards. Postgres does both in one transaction, under a lock that keeps the sink out. All writes are idempotent.
 
 Killed before the swap: the old one is untouched. Killed after it, before the pass: the few messages of that moment are
-missing until `gigz rebuild` is started again, or `gigz reconcile` says so. Every start begins by clearing away what an
-earlier one left.
+missing until the sink starts the next time, which finds a note of it (`sinks.broken_off`), or a rebuild is begun again.
+Every start begins by clearing away what an earlier one left.
 
 Errors
     RebuildFailed    what was built is not what Kafka says, or another rebuild runs: says what to do
@@ -24,9 +24,10 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Coro
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 import meilisearch
+import orjson
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from clickhouse_connect.driver.asyncclient import AsyncClient
 from clickhouse_connect.driver.exceptions import ClickHouseError
@@ -35,6 +36,8 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from deploy.clients import clickhouse_async, meilisearch_client, postgres_engine
+from deploy.erasing import ledger
+from deploy.failures import sqlstate
 from deploy.flow import records_between
 from deploy.locks import GIGZ, GIVE, REBUILD, TAKE
 from deploy.settings import Settings
@@ -46,9 +49,10 @@ from schemas.reference import Artist, Venue
 from schemas.suggestion import Suggestions
 from schemas.tables import CATALOGUE, Base
 from schemas.topics import BY_NAME, read_by
-from sinks import clickhouse, postgres
+from sinks import broken_off, clickhouse, postgres
 from sinks import meilisearch as search
 from sinks.asking import AskingSink
+from sinks.broken_off import PASSED_OVER, What
 from sinks.clickhouse import TABLES, ClickHouseSink
 from sinks.meilisearch import INDEXES, MeilisearchSink
 from sinks.newest import Reader
@@ -58,7 +62,6 @@ from sinks.pump import Sink, persist, write_around
 from sinks.received import Change, Received, receive
 from sinks.reconcile import Comparison, Difference, Stores, open_stores
 
-What = Literal["clickhouse", "catalogue", "meilisearch"]
 NEW = "_rebuild"
 """Behind the names of what is being built."""
 NEW_SCHEMA, OLD_SCHEMA = CATALOGUE + NEW, CATALOGUE + "_old"
@@ -199,7 +202,7 @@ async def rebuild(
     told of moments between steps: tests stop there.
     """
     begun = time.monotonic()
-    async with open_stores(settings) as stores, _alone(settings, what), _target(settings, what) as target:
+    async with open_stores(settings) as stores, alone(settings, what), _target(settings, what) as target:
         tell("clearing away what an earlier one left")
         await target.clear()
         kept = await target.lay(stores.erased)
@@ -218,6 +221,8 @@ async def rebuild(
             tell("catching up")
         await target.purge(stores.erased)
         mark = dict(fill.upto)
+        if what in PASSED_OVER:
+            await broken_off.note(settings, what, mark)
         tell("swapping")
         swapping = time.monotonic()
         await target.swap(fill)
@@ -225,6 +230,8 @@ async def rebuild(
         shown("swapped")
         tell("passing over what came around the swap")
         await _pass_over(stores, target, fill, mark)
+        if what in PASSED_OVER:
+            await broken_off.forget(settings, what, mark)
         await target.purge(stores.erased)
         await target.clear()
     return Rebuilt(what, fill.messages, fill.unreadable, kept, time.monotonic() - begun, swapped)
@@ -285,8 +292,8 @@ def _told(what: What, differences: Sequence[Difference]) -> str:
 
 
 @asynccontextmanager
-async def _alone(settings: Settings, what: What) -> AsyncIterator[None]:
-    """One rebuild of a store at a time, by a lock that goes with the process."""
+async def alone(settings: Settings, what: What) -> AsyncIterator[None]:
+    """One rebuild of a store at a time, by a lock that goes with the process. RebuildFailed when it is taken."""
     engine = postgres_engine(settings, pool_size=1, name=f"gigz-rebuild-{what}")
     told = {"lock_class": GIGZ, "number": LOCKS[what]}
     try:
@@ -420,6 +427,16 @@ _GRANTS = text(
     from information_schema.role_table_grants where table_schema = :old and grantee <> grantor
     """
 )
+_TOPICS_OF_USERS = [name for name, topic in BY_NAME.items() if topic.of_users]
+_OF_USERS = """
+    select key, stage, origin_topic, body ->> 'original_key' as original_key, original from {schema}.rejections
+    where origin_topic = any(:topics)
+"""
+"""Whose they are, the ledger's own reading says: by key, by body, by what is left of either."""
+_FORGET_REJECTIONS = """
+    delete from {schema}.rejections r
+    using json_to_recordset(cast(:rows as json)) as g (key text, stage text) where (r.key, r.stage) = (g.key, g.stage)
+"""
 
 
 class CatalogueTarget:
@@ -479,7 +496,7 @@ class CatalogueTarget:
                 break
             except DBAPIError as error:
                 fill.upto = before
-                if getattr(error.orig, "sqlstate", None) not in LOCK_NOT_HAD:
+                if sqlstate(error) not in LOCK_NOT_HAD:
                     raise
             await fill.catch_up()
         else:
@@ -519,15 +536,20 @@ class CatalogueTarget:
         return self.nouns[0].places[0].table.startswith(NEW_SCHEMA)
 
     async def _purge(self, schema: str, erased: Erased) -> None:
-        topics = [name for name, topic in BY_NAME.items() if topic.of_users]
-        user, of_users = "split_part(body ->> 'original_key', '/', 1)", "origin_topic = any(:topics)"
-        asked = text(f"select distinct {user} from {schema}.rejections where {of_users}")  # noqa: S608 - our names
-        forget = text(f"delete from {schema}.rejections where {of_users} and {user} = any(:users)")  # noqa: S608 - our names
-        async with self._engine.begin() as connection:
-            users = set(await connection.scalars(asked, {"topics": topics})) - {None, ""}
-        if gone := sorted(await erased(users)):
+        whose: dict[tuple[str, str], frozenset[str]] = {}
+        async with self._engine.connect() as connection:
+            asked = text(_OF_USERS.format(schema=schema))
+            rows = await connection.stream(asked, {"topics": _TOPICS_OF_USERS}, execution_options={"yield_per": 100})
+            async for row in rows:
+                users = ledger.users_of(row.origin_topic, row.original_key, row.original)
+                if users:
+                    whose[row.key, row.stage] = users
+        gone = await erased(frozenset().union(*whose.values()))
+        if forgotten := [{"key": key, "stage": stage} for (key, stage), users in whose.items() if users & gone]:
             async with self._engine.begin() as connection:
-                await connection.execute(forget, {"topics": topics, "users": gone})
+                await connection.execute(
+                    text(_FORGET_REJECTIONS.format(schema=schema)), {"rows": orjson.dumps(forgotten).decode()}
+                )
 
 
 class MeilisearchTarget:

@@ -36,6 +36,7 @@ from deploy.flow import Offsets, commits_of, group_of
 from deploy.settings import Settings
 from schemas.tables import OutboxRow
 from schemas.topics import BY_NAME, partition_of
+from sinks.broken_off import PASSED_OVER, left_over
 from sinks.held import DIGEST_BYTES, Form, Held, partitioned_by
 from sinks.newest import Newest, Reader
 from sinks.places import Noun, Place, nouns
@@ -147,6 +148,8 @@ class Report:
     """Stage -> messages of before the start that it had not written at the end of the wait."""
     since: datetime | None = None
     seconds: float = 0.0
+    broken_off: tuple[str, ...] = ()
+    """Stores that a rebuild was swapping in when it was killed: messages of that moment may be missing in them."""
 
     @property
     def differences(self) -> list[Difference]:
@@ -170,6 +173,7 @@ class Report:
             "since": None if self.since is None else self.since.isoformat(),
             "seconds": round(self.seconds, 1),
             "lag": self.waiting,
+            "rebuilds_broken_off": list(self.broken_off),
             "nouns": {
                 noun: {
                     "kafka": {
@@ -284,6 +288,7 @@ async def reconcile(
     async with open_stores(settings) as stores:
         tell("waiting for the sinks")
         report.waiting = await passed(stores, until)
+        report.broken_off = tuple([what for what in PASSED_OVER if await left_over(settings, what)])
         for noun in stores.nouns:
             tell(f"reading {noun.name}")
             comparison = Comparison(stores, noun, stores.commits, until, await changed(stores, noun, since))

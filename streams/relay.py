@@ -4,6 +4,9 @@ A relay holds shards by PostgreSQL's session locks: one holder a shard, and the 
 process dies. Several relays share the shards evenly. A shard's rows are read in the order of their ids, published by an
 idempotent producer, awaited, deleted. A crash before the delete publishes them again, in the same order.
 
+Backfills come last and in small parts: behind an import of thousands of lines no decision waits. So a topic's rows keep
+their order, and those of a backfill's topic may be passed by others: nothing leans on an order between topics.
+
 There is no cursor over the ids: they are drawn before the commit, so a smaller one may appear later. That is harmless,
 because those of one aggregate are drawn under its lock: the later change always has the larger id, and appears later.
 """
@@ -25,6 +28,7 @@ from deploy.locks import GIVE, HOLDERS, RELAYS_PRESENT, TAKE
 from deploy.logs import some_traces
 from deploy.meters import RelayMeters, counted, relay_meters
 from deploy.settings import Settings
+from schemas.history import BackfilledEntry
 from schemas.message import HEADER_TRACE
 from schemas.outgoing import Outgoing
 from schemas.rejection import ERROR_HEADERS, Rejection
@@ -35,6 +39,9 @@ from streams.stage import Clock, utc_now
 STAGE = "relay"
 BATCH = 1_000
 """Rows read at once: a third of a second of a broker's time, and what a crash repeats at most."""
+LAST = BackfilledEntry.topic
+BACKFILL_BATCH = 200
+"""Of them, rows of that topic."""
 SHARE_EVERY_S = 2.0
 """How often shards are shared out anew, so how long those of a dead relay wait at most."""
 LEAVE_S = 1.5
@@ -51,8 +58,14 @@ WAITING = text(
 )
 READ = text(
     """
-    select id, topic, key, partition_by, value, headers from state.outbox
-    where shard = any(cast(:shards as smallint[])) order by id limit :batch
+    select id, topic, key, partition_by, value, headers from (
+        (select * from state.outbox where shard = any(cast(:shards as smallint[])) and topic <> :last
+            order by id limit :batch)
+        union all
+        (select * from state.outbox where shard = any(cast(:shards as smallint[])) and topic = :last
+            order by id limit :backfill)
+    ) as outbox
+    order by topic = :last, id limit :batch
     """
 )
 DELETE = text("delete from state.outbox where id = any(cast(:ids as bigint[]))")
@@ -123,7 +136,8 @@ class Relay:
         if not self.held:
             return 0
         with self._meters.step("read"):
-            rows = list(await session.execute(READ, {"shards": sorted(self.held), "batch": BATCH}))
+            asked = {"batch": BATCH, "backfill": BACKFILL_BATCH, "last": LAST}
+            rows = list(await session.execute(READ, asked | {"shards": sorted(self.held)}))
         if not rows:
             return 0
         records = [Outgoing(r.topic, r.key, r.partition_by, r.value, r.headers) for r in rows]

@@ -14,11 +14,22 @@ from typing import Any, Literal, TypeVar
 
 import structlog
 from aiokafka.errors import KafkaError
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from deploy.clients import unusable
-from deploy.failures import KAFKA, POSTGRES, POSTGRES_NOT_MIGRATED, Meaning, answered, kafka_meaning, meaning, pauses
+from deploy.failures import (
+    KAFKA,
+    POSTGRES_NOT_MIGRATED,
+    REPORT_IT,
+    Meaning,
+    answered,
+    in_no_table,
+    kafka_meaning,
+    pauses,
+    postgres_meaning,
+    sqlstate,
+)
 from deploy.meters import StageMeters
 from deploy.settings import Settings
 
@@ -48,16 +59,9 @@ def verdict(error: BaseException) -> tuple[Engine, Meaning] | None:
     """Whose failure it is and what it means; None for our own bugs."""
     if isinstance(error, KafkaError):
         return "kafka", kafka_meaning(error)
-    if isinstance(error, PoolTimeoutError):
-        return "postgres", Meaning.PASSES
-    if isinstance(error, DBAPIError):
-        state = sqlstate(error)
-        if not state:
-            lost = error.connection_invalidated or isinstance(error, (OperationalError, InterfaceError))
-            return ("postgres", Meaning.PASSES) if lost else None
-        found = meaning(POSTGRES, state)
-        listed = any(state[:length] in POSTGRES for length in range(2, len(state) + 1))
-        return ("postgres", found) if error.connection_invalidated or listed else None
+    if isinstance(error, DBAPIError | PoolTimeoutError):
+        found = postgres_meaning(error)
+        return None if found is None else ("postgres", found)
     return None
 
 
@@ -67,15 +71,9 @@ def engine_at_fault(error: BaseException) -> Engine | None:
     return found[0] if found is not None and found[1] is Meaning.PASSES else None
 
 
-def sqlstate(error: DBAPIError) -> str:
-    """PostgreSQL's five letters; empty when the failure was not the server's answer."""
-    return getattr(error.orig, "sqlstate", None) or ""
-
-
 def code_of(error: BaseException) -> str:
     """PostgreSQL's five letters, else the kind of the failure: few, and the same every time."""
-    state = sqlstate(error) if isinstance(error, DBAPIError) else ""
-    return state or type(getattr(error, "orig", None) or error).__name__
+    return sqlstate(error) or type(getattr(error, "orig", None) or error).__name__
 
 
 @dataclass
@@ -159,6 +157,8 @@ class Patience:
             return Refused(f"{engine}: {code}: {why[:300]}. {unmoved} Remedy: start this worker again.", spent=True)
         if engine == "postgres" and code.startswith(POSTGRES_NOT_MIGRATED):
             return Refused(f"postgres: {code}: {why[:300]}. {unmoved} Remedy: `gigz migrate`, then start it again.")
+        if engine == "postgres" and in_no_table(code):
+            return Refused(f"postgres: {code}: {why[:300]}. {unmoved} Remedy: {REPORT_IT}.")
         name = KAFKA.get(code, (code,))[0]
         return Refused(f"{unusable(engine, self.settings, f'{name}: {why}')} {unmoved}")
 

@@ -21,7 +21,7 @@ from aiokafka import AIOKafkaProducer
 from sqlalchemy.exc import DBAPIError
 
 from deploy.clients import publish
-from deploy.failures import RejectionWindow
+from deploy.failures import RejectionWindow, sqlstate
 from deploy.logs import some_traces
 from deploy.meters import StageMeters, counted, stage_meters
 from deploy.progress import heads_of
@@ -30,7 +30,7 @@ from schemas.message import HEADER_TRACE
 from schemas.outgoing import Outgoing
 from schemas.rejection import ERROR_HEADERS, Reason, Rejection
 from streams.record import Record, record_of, without_giants
-from streams.retry import Patience, sqlstate
+from streams.retry import Patience
 
 Clock = Callable[[], datetime]
 Handle = Callable[[Sequence[Record]], Awaitable[list[Outgoing]]]
@@ -40,6 +40,12 @@ BAD_VALUES = ("22", "54")
 """PostgreSQL's data exceptions and program limits: a value that no column or index takes (U+0000 in a text, a number
 too large, a key too long)."""
 OUT_OF_LOCKS = "53200"
+SLICE_S = 0.2
+"""What a backfill may take at once: while it computes, nobody else in this process gets a turn."""
+SMALLEST_SLICE = 16
+"""Messages: below that the statements of a slice cost more than its messages."""
+YIELD_S = 0.05
+"""How often a backfill looks whether the live topics are empty."""
 log = structlog.get_logger()
 
 
@@ -59,6 +65,19 @@ class Lane:
     def live(self) -> bool:
         """A live batch is being handled, or messages of a live topic wait."""
         return self.working > 0 or any(not channel.queue.empty() for channel in self.channels)
+
+
+@dataclass
+class Slices:
+    """How many messages of a backfill are handled at once: as many as take SLICE_S on this machine now."""
+
+    most: int
+    size: int = SMALLEST_SLICE
+
+    def took(self, number: int, seconds: float) -> None:
+        """Learn from a slice; twice as many at most the next time."""
+        fitting = int(number * SLICE_S / max(seconds, 0.001))
+        self.size = max(min(SMALLEST_SLICE, self.most), min(fitting, 2 * self.size, self.most))
 
 
 @dataclass
@@ -85,8 +104,9 @@ class Frame:
         self.window = RejectionWindow(self.settings.rejection_window, self.settings.rejection_share_limit)
 
     def read(self, app: faust.App, topic: str, handle: Handle, *, backfill: bool = False) -> None:
-        """Give a topic to a handler: one agent, one batch at a time."""
+        """Give a topic to a handler: one agent, one batch at a time; backfill in slices, behind the live ones."""
         size = max(1, self.settings.batch_size // 4) if backfill else self.settings.batch_size
+        slices = Slices(size)
         if backfill:
             self.meters.progress.last_in_line(topic)
 
@@ -97,13 +117,19 @@ class Frame:
             done_at = perf_counter()
             async for events in stream.noack_take(size, within=self.settings.batch_linger_s):
                 self.meters.took("read", perf_counter() - done_at)
-                while backfill and self.lane.live and not self._closing:  # noqa: ASYNC110 - looks at Faust's queues
-                    await asyncio.sleep(self.settings.batch_linger_s)
-                if not self._closing and await self._complete(events, handle, backfill):
-                    for event in events:
-                        await stream.ack(event)
-                if self._closing:
-                    await asyncio.Event().wait()
+                left = list(events)
+                while left:
+                    while backfill and self.lane.live and not self._closing:  # noqa: ASYNC110 - looks at Faust's queues
+                        await asyncio.sleep(YIELD_S)
+                    some = left[: slices.size] if backfill else left
+                    began = perf_counter()
+                    if not self._closing and await self._complete(some, handle, backfill):
+                        for event in some:
+                            await stream.ack(event)
+                    if self._closing:
+                        await asyncio.Event().wait()
+                    slices.took(len(some), perf_counter() - began)
+                    left = left[len(some) :]
                 done_at = perf_counter()
 
     @property

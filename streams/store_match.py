@@ -31,6 +31,7 @@ from streams.record import Cause, follow
 from streams.reference import known_names
 from streams.sql import BY_INDEX, as_rows, body, lock_number, put_in_outbox
 from streams.stage import Clock
+from streams.unasked import keep_unasked
 from streams.wanted import ask
 
 STAGE = "match"
@@ -133,13 +134,16 @@ PUT_SUGGESTIONS = text(
          alone jsonb, body jsonb)
     on conflict (user_id, entry_id) do update set
         rev = excluded.rev, suggestion_ids = excluded.suggestion_ids, confidence = excluded.confidence,
-        claims = excluded.claims, alone = excluded.alone, body = excluded.body, updated_at = now()
+        claims = excluded.claims, alone = excluded.alone, body = excluded.body, tx = default, updated_at = now()
     """
 )
 ENTRIES_OF = text(
     """
     select user_id, entry_id, asked.key from unnest(cast(:keys as text[])) as asked (key)
     join state.entries e on e.keys @> array[asked.key]
+    union all
+    select user_id, entry_id, asked.key from unnest(cast(:keys as text[])) as asked (key)
+    join state.unasked u on u.keys @> array[asked.key]
     """
 )
 DECIDED_ON = text(
@@ -202,6 +206,7 @@ class MatchStore:
             async with self._engine.begin() as connection:
                 matched = await self._match(connection, causes)
             if matched is not None:
+                await keep_unasked(self._engine, self._shards, self._clock, causes)
                 return matched
         return Matched(0, 0)
 

@@ -25,6 +25,7 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from deploy.erasing import ErasureError
+from deploy.failures import sqlstate
 from schemas.message import HEADER_STAGE
 from schemas.outgoing import Outgoing
 from schemas.rejection import Rejection
@@ -169,7 +170,7 @@ async def enter(engine: AsyncEngine, user: str, at: datetime, patience_s: float 
             assert there is not None
             return there
         except OperationalError as error:
-            if getattr(error.orig, "sqlstate", None) != LOCKED:
+            if sqlstate(error) != LOCKED:
                 raise
             if monotonic() > until:
                 raise ErasureError(

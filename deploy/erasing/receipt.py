@@ -10,8 +10,8 @@ from deploy.erasing.search import Finding, Searched, Verdict
 
 OUTSIDE = (
     "Backups hold the user until they expire; after one is restored, `gigz erase --restored RECEIPT` erases again.",
-    "Files that were exported before, and what `gigz calibrate` was given: `gigz living FILE` leaves the erased out.",
-    "Weights hold figures of all users, no one's words; the next calibration is without this user.",
+    "Files that were exported before: `gigz living FILE` leaves the erased out.",
+    "Weights hold figures of all users, no one's words; `gigz calibrate` leaves the erased out the next time.",
     "Disks: PostgreSQL's pages and its log, the brokers' and ClickHouse's replaced files keep bytes for a while.",
 )
 """Out of the reach of this command."""

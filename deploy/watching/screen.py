@@ -24,35 +24,37 @@ DEAD_S = 120.0
 LEAVE = {"q", "Q", "\x03", "\x1b"}
 
 
-def frame(rows: Sequence[Row], at: datetime, every_s: float | None = None) -> RenderableType:
-    """One screen: a line for each stage, then a line for each problem."""
+STAGE_WIDTH = 13
+COLUMNS: tuple[tuple[str, int, Callable[[Row], Text | str]], ...] = (
+    ("state", 6, lambda row: Text(row.state, COLORS.get(row.state, "red"))),
+    ("in/s", 6, lambda row: number(row.into)),
+    ("out/s", 6, lambda row: number(row.out)),
+    ("rej/s", 5, lambda row: Text(number(row.rejected), "yellow" if row.rejected else "")),
+    ("lag", 6, lambda row: number(row.lag)),
+    ("age", 5, lambda row: aged(row.lag_s)),
+    ("commit", 6, lambda row: aged(row.commit_s)),
+    ("cpu", 4, lambda row: "" if row.cpu is None else f"{row.cpu:.0%}"),
+    ("mem", 5, lambda row: size(row.memory)),
+)
+GIVEN_UP = ("cpu", "mem", "out/s", "commit", "rej/s", "in/s")
+"""Columns that a narrow terminal goes without, the first one first: state, lag and age stay."""
+
+
+def frame(
+    rows: Sequence[Row], at: datetime, every_s: float | None = None, width: int = 80, height: int | None = None
+) -> RenderableType:
+    """One screen: a line for each stage, then one for each problem, which come first where not all fit."""
+    shown = list(COLUMNS)
+    for name in GIVEN_UP:
+        if STAGE_WIDTH + sum(1 + column[1] for column in shown) <= width:
+            break
+        shown = [column for column in shown if column[0] != name]
     table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="dim", expand=False)
-    table.add_column("stage", no_wrap=True, min_width=13)
-    for name, width in (
-        ("state", 6),
-        ("in/s", 6),
-        ("out/s", 6),
-        ("rej/s", 5),
-        ("lag", 6),
-        ("age", 5),
-        ("commit", 6),
-        ("cpu", 4),
-        ("mem", 5),
-    ):
-        table.add_column(name, no_wrap=True, min_width=width, justify="left" if name == "state" else "right")
+    table.add_column("stage", no_wrap=True, min_width=STAGE_WIDTH)
+    for name, least, _ in shown:
+        table.add_column(name, no_wrap=True, min_width=least, justify="left" if name == "state" else "right")
     for row in rows:
-        table.add_row(
-            title(row),
-            Text(row.state, COLORS.get(row.state, "red")),
-            number(row.into),
-            number(row.out),
-            Text(number(row.rejected), "yellow" if row.rejected else ""),
-            number(row.lag),
-            aged(row.lag_s),
-            aged(row.commit_s),
-            "" if row.cpu is None else f"{row.cpu:.0%}",
-            size(row.memory),
-        )
+        table.add_row(title(row), *(cell(row) for _, _, cell in shown))
     processes = sum(row.processes for row in rows)
     head = Text.assemble(("gigz top", "bold"), f"  {at:%H:%M:%S}  {processes} processes", no_wrap=True)
     if every_s is not None:
@@ -60,6 +62,9 @@ def frame(rows: Sequence[Row], at: datetime, every_s: float | None = None) -> Re
     problems = [Text(f"! {problem}", "red", overflow="fold") for row in rows for problem in row.problems]
     if not rows:
         problems = [Text("no worker is known here. Remedy: `gigz up --workers`, or GIGZ_HOME of those that run.")]
+    lines = sum(-(-len(problem) // width) for problem in problems)
+    if height is not None and len(rows) + 4 + lines > height:
+        return Group(head, *problems, table)
     return Group(head, Text(""), table, *([Text(""), *problems] if problems else []))
 
 
@@ -116,7 +121,8 @@ def show(console: Console, look: Callable[[], Sequence[Row]], every_s: float) ->
         try:
             while True:
                 began = time.monotonic()
-                live.update(frame(look(), datetime.now().astimezone(), every_s), refresh=True)
+                wide, high = console.size
+                live.update(frame(look(), datetime.now().astimezone(), every_s, wide, high), refresh=True)
                 if pressed(max(0.1, every_s - (time.monotonic() - began))):
                     return
         except KeyboardInterrupt:

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from aiokafka import errors as kafka_errors
 from psycopg import errors as pg
+from sqlalchemy.exc import DBAPIError
 from typer.testing import CliRunner
 
 import gigz
@@ -30,8 +31,13 @@ from deploy.failures import (
     kafka_meaning,
     meaning,
     pauses,
+    postgres_meaning,
 )
 from deploy.settings import SettingsError, load
+from sinks.errors import BadRows, StoreAway, StoreRefuses
+from sinks.postgres import store_error
+from spiders.delivery import seen
+from streams import retry
 from tests.support import ROOT
 
 PAGE = (ROOT / "docs/operations/failures.md").read_text(encoding="utf-8")
@@ -180,6 +186,68 @@ def test_a_process_ends_with_its_code_whatever_hangs_in_it(ending: str, code: in
     assert done.returncode == code, done.stderr
     assert time.monotonic() - began < 20
     assert (b"bug: the offset has not moved" in done.stdout + done.stderr) is (code == 1)
+
+
+def of_postgres(code: str, kind: type[Exception] = pg.Error, *, invalidated: bool = False) -> DBAPIError:
+    original = kind("told so")
+    original.sqlstate = code or None  # type: ignore[attr-defined]
+    return DBAPIError("select", {}, original, connection_invalidated=invalidated)
+
+
+TOLD = [
+    (of_postgres("57P01"), Meaning.PASSES),
+    (of_postgres("55P03"), Meaning.PASSES),
+    (of_postgres("55006"), Meaning.REFUSES),  # its class is not the code that passes
+    (of_postgres("22P05"), Meaning.BAD_DATA),
+    (of_postgres("23514"), Meaning.BAD_DATA),
+    (of_postgres("42P01"), Meaning.REFUSES),
+    (of_postgres("42601"), Meaning.REFUSES),  # in no table
+    (of_postgres("42601", invalidated=True), Meaning.PASSES),  # said on a connection that is gone
+    (of_postgres("", pg.OperationalError), Meaning.PASSES),
+    (of_postgres("", pg.InterfaceError), Meaning.PASSES),
+    (of_postgres("", pg.ProgrammingError), None),  # the driver's own word on what we asked of it
+]
+
+
+@pytest.mark.parametrize(("error", "meant"), TOLD)
+def test_an_error_of_postgres_means_the_same_to_stages_and_sinks(error: DBAPIError, meant: Meaning | None) -> None:
+    kinds = {Meaning.PASSES: StoreAway, Meaning.BAD_DATA: BadRows, Meaning.REFUSES: StoreRefuses}
+    assert postgres_meaning(error) == meant
+    assert retry.verdict(error) == (None if meant is None else ("postgres", meant))
+    if meant is None:
+        with pytest.raises(DBAPIError):
+            store_error(error)
+    else:
+        assert type(store_error(error)) is kinds[meant]
+
+
+@pytest.mark.parametrize(("error", "meant"), TOLD)
+async def test_what_a_crawl_remembers_is_written_again_when_that_may_help_and_only_then(
+    error: DBAPIError, meant: Meaning | None
+) -> None:
+    tries = iter([error])
+
+    async def write() -> str:
+        for failed in tries:
+            raise failed
+        return "written"
+
+    settings = load({"postgres_url": "postgresql://u:p@localhost:1/db", "retry_deadline_s": 5})
+    if meant is Meaning.PASSES:
+        assert await seen.persist(write, settings) == "written"
+    else:
+        with pytest.raises(DBAPIError):
+            await seen.persist(write, settings)
+
+
+async def test_a_code_of_postgres_that_nobody_thought_of_ends_both_with_a_word_to_report_it() -> None:
+    async def write() -> None:
+        raise of_postgres("42601")
+
+    settings = load({"postgres_url": "postgresql://u:p@localhost:1/db"})
+    with pytest.raises(retry.Refused, match=r"42601.*offset has not moved.*report it"):
+        await retry.Patience(settings, asyncio.Event()).persist(write, "postgres")
+    assert "report it" in str(store_error(of_postgres("42601")))
 
 
 def window(*batches: tuple[int, int]) -> Callable[[], None]:

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import logging
 import os
 import signal
 import subprocess
@@ -11,6 +12,7 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
+import structlog
 from aiokafka import AIOKafkaConsumer
 from sqlalchemy import text
 from typer.testing import CliRunner
@@ -289,8 +291,15 @@ async def test_a_stage_without_a_group_has_nothing_to_leave(tmp_path: Path) -> N
         await leave(settings, "matchh", 1)
 
 
-def test_the_command_refuses_a_stage_that_is_none(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(gigz, "_settings", lambda: Settings(home=tmp_path))
-    monkeypatch.setattr("deploy.logs.configure", lambda *_: None)  # it would log into the runner's stream for good
-    done = CliRunner().invoke(gigz.app, ["worker", "matchh", "--leave"])
-    assert done.exit_code == Exit.SETTINGS
+@pytest.mark.parametrize("moment", ["the command", "after it"])
+def test_the_command_refuses_a_stage_that_is_none_and_its_logs_end_with_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, moment: str
+) -> None:
+    if moment == "the command":
+        monkeypatch.setattr(gigz, "_settings", lambda: Settings(home=tmp_path))
+        done = CliRunner().invoke(gigz.app, ["worker", "matchh", "--leave"])
+        assert done.exit_code == Exit.SETTINGS
+    else:  # the runner's stream, on which the command logged, is closed by now
+        structlog.get_logger().warning("heard")
+        logging.getLogger("deploy").warning("heard")
+        assert "stage" not in structlog.contextvars.get_contextvars()

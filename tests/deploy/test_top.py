@@ -17,6 +17,7 @@ from typing import Any
 import psutil
 import pytest
 from rich.console import Console
+from rich.screen import Screen
 
 from deploy.meters import FOLDER, target
 from deploy.settings import environment_for, load
@@ -184,6 +185,23 @@ def test_the_widest_figures_fit_in_eighty_columns_uncut() -> None:
     assert len(lines) <= 24
     for part in ("→ meilisearch ×24", "99,999", "9,999", "23h59", "2399%", "99.9G"):
         assert part in text, part
+
+
+def test_a_small_terminal_shows_what_is_wrong_and_what_waits() -> None:
+    told = "match-1 is down: it ended, and nobody started it again"
+    wrong = replace(Row("match-1", "match"), state=DOWN, problems=(told,))
+    rows = [wrong if stage == "match" else Row(f"{stage}-1", stage, lag=98_765, lag_s=61.0) for stage in ORDER]
+    for width, height in ((60, 24), (40, 12), (40, 8)):
+        out = StringIO()
+        console = Console(file=out, width=width, height=height)
+        console.print(Screen(frame(rows, NOON, 2.0, width, height)))
+        shown = [line.rstrip() for line in out.getvalue().splitlines()]
+        assert len(shown) == height and max(map(len, shown)) <= width
+        assert told in " ".join("".join(line.ljust(width) for line in shown).split())
+        (head,) = [line for line in shown if line.startswith("stage")]
+        assert {"state", "lag", "age"} <= set(head.split())
+        first = shown[shown.index(head) + 1].split()
+        assert {"98,765", "1m01"} <= set(first)
 
 
 def test_a_worker_that_is_down_is_told_in_words() -> None:

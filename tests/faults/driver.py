@@ -39,7 +39,8 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 from sqlalchemy import text
 
-from api.decisions import Wish, decide
+from api.decisions import decide
+from api.verdicts import Wish
 from deploy.clients import kafka_producer, postgres_engine, publish
 from deploy.failures import Exit
 from deploy.flow import Gauge, gauge, scan, until_idle
@@ -344,6 +345,19 @@ class Feeder:
             await self._stack.aclose()
 
 
+async def users_decide(crew: Crew, seed: int) -> list[str]:
+    """All at one moment: relays stand still meanwhile, else match would hear of a decision and change what the next
+    one is made of, sooner in one run than in another."""
+    relays = [name for name in crew.names if name.startswith("relay")]
+    for name in relays:
+        crew.stand_still(name)
+    try:
+        return await make_decisions(crew.settings, seed)
+    finally:
+        for name in relays:
+            crew.go_on(name)
+
+
 async def make_decisions(settings: Settings, seed: int) -> list[str]:
     """What users say of what they were shown: of these sets and the seed alone, through the API's own transaction."""
     engine = postgres_engine(settings, pool_size=2, name="gigz-faults")
@@ -391,7 +405,7 @@ async def run_without_faults(home: Path, given: KnownInput, log: Log, *, each: i
         try:
             await feeder.send(given.first, known=False)
             await quiet(crew, tending)
-            made = await make_decisions(crew.settings, given.seed)
+            made = await users_decide(crew, given.seed)
             log("decided", f"{len(made)} times")
             await feeder.send(given.second, known=False)
             await quiet(crew, tending)
@@ -475,7 +489,7 @@ class FaultRun:
             self._next_part()
         if not self.done.decided:
             await quiet(self.crew, tending)
-            made = await make_decisions(self.settings, self.given.seed)
+            made = await users_decide(self.crew, self.given.seed)
             self.log("decided", f"{len(made)} times")
             self.done.decided = True
             self._write()

@@ -9,6 +9,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -25,6 +26,7 @@ from schemas.message import Message
 from schemas.outgoing import Origin, Outgoing, reject
 from schemas.suggestion import Suggestions
 from schemas.tables import Base
+from sinks.main import Store
 from sinks.rebuild import LOCKS, NEW, RebuildFailed, What, rebuild
 from sinks.reconcile import reconcile
 from tests.sinks.storing import (
@@ -320,6 +322,53 @@ async def test_killed_in_the_middle_it_leaves_what_was_there_and_can_be_started_
     assert await differing(filled) == []
 
 
+RUN_TO_THE_SWAP = """
+import asyncio, os, sys, time
+from pathlib import Path
+from deploy.settings import current
+from sinks import rebuild as rebuilds
+what, folder = sys.argv[1], Path(sys.argv[2])
+target = {"clickhouse": rebuilds.ClickHouseTarget, "meilisearch": rebuilds.MeilisearchTarget}[what]
+swap = target.swap
+async def swapped_late(self, fill):
+    (folder / "looked").touch()
+    while not (folder / "go").exists():
+        await asyncio.sleep(0.05)
+    await swap(self, fill)
+target.swap = swapped_late
+def shown(moment):
+    if moment == "swapped":
+        os.kill(os.getpid(), 9)
+asyncio.run(rebuilds.rebuild(current(), what, shown=shown))
+"""
+
+
+@pytest.mark.parametrize("what", ["clickhouse", "meilisearch"])
+@pytest.mark.long
+async def test_killed_between_swap_and_pass_it_is_told_of_and_the_sinks_next_start_brings_what_is_missing(
+    filled: Settings, tmp_path: Path, what: Store
+) -> None:
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", RUN_TO_THE_SWAP, what, str(tmp_path)), cwd=ROOT, env=environment_for(filled)
+    )
+    async with asyncio.timeout(120):
+        while not (tmp_path / "looked").exists():  # noqa: ASYNC110 - another process
+            await asyncio.sleep(0.05)
+    late = f"late {what}"
+    await happen(filled, [a_concert(late)])  # into what is about to be replaced
+    (tmp_path / "go").touch()
+    assert await asyncio.wait_for(process.wait(), 60) == -signal.SIGKILL
+    report = await reconcile(filled, wait_s=30)
+    assert [(one.id, one.how) for one in report.differences] == [(str(uid(late)), "missing")]
+    assert report.broken_off == (what,)
+    async with sinking(filled, [what]):
+        await until_sunk(filled, [what])
+    report = await reconcile(filled, wait_s=30)
+    assert report.differences == [] and report.broken_off == ()
+    await rebuild(filled, what)
+    assert await left_over(filled) == [] and (await reconcile(filled, wait_s=30)).broken_off == ()
+
+
 async def test_two_rebuilds_of_one_store_do_not_run_at_once(filled: Settings) -> None:
     second: list[BaseException] = []
 
@@ -385,7 +434,11 @@ async def test_who_was_erased_does_not_come_back(filled: Settings) -> None:
     for user in (erased, spared):
         made += [some_suggestions(user, "e1", ["a"]), a_decision(user, "e1", Action.CONFIRMED)]
     await happen(filled, made)
-    await produce(filled, [refused(erased), refused(spared)])
+    for user in (erased, spared):
+        named = json.dumps({"user": user}).encode()
+        # By its key; by its body, where the key is none or says nothing; by what is left of a body.
+        keys_and_bodies = [(f"{user}/e1", b"?"), (None, named), ("no slash", named), (None, named[:-1] + b", oops")]
+        await produce(filled, [refused(user, key, body) for key, body in keys_and_bodies])
     async with sinking(filled, ["postgres"]):
         await until_sunk(filled, ["postgres"])
     engine = postgres_engine(filled, pool_size=1)
@@ -396,8 +449,9 @@ async def test_who_was_erased_does_not_come_back(filled: Settings) -> None:
     for table in ("suggestions", "suggestions_history", "decisions", "decisions_history"):
         sql = f"SELECT DISTINCT user_id FROM {table} WHERE startsWith(user_id, 'listener-')"
         assert await ask_clickhouse(filled, sql) == [(spared,)], table
-    kept = "select body ->> 'original_key' from catalogue.rejections where body ->> 'original_key' like 'listener-%'"
-    assert await ask_postgres(filled, kept) == [(f"{spared}/e1",)]
+    kept = "select origin_topic, body ->> 'original_key', original from catalogue.rejections where stage = 'by-hand'"
+    whose = [ledger.users_of(topic, key, body) for topic, key, body in await ask_postgres(filled, kept)]
+    assert whose == [{spared}] * 4
 
 
 async def test_who_is_erased_in_the_middle_does_not_come_back(filled: Settings) -> None:
@@ -416,16 +470,16 @@ async def test_who_is_erased_in_the_middle_does_not_come_back(filled: Settings) 
         assert await ask_clickhouse(filled, f"SELECT count() FROM {table} WHERE user_id = '{user}'") == [(0,)]
 
 
-def refused(user: str) -> Outgoing:
+def refused(user: str, key: str | None, original: bytes) -> Outgoing:
     return reject(
         "bad_value",
         "text",
-        origin=Origin(Suggestions.topic, 0, abs(hash(user)) % 10_000),
-        original=json.dumps({"user": user}).encode(),
-        stage="sink-clickhouse",
+        origin=Origin(Suggestions.topic, 0, abs(hash((user, key, original))) % 1_000_000),
+        original=original,
+        stage="by-hand",
         at=datetime.now(UTC),
         trace="t" * 32,
-        key=f"{user}/e1",
+        key=key,
     )
 
 
