@@ -11,15 +11,15 @@ from litestar.config.cors import CORSConfig
 from litestar.datastructures import State
 from litestar.di import Provide
 from litestar.openapi.config import OpenAPIConfig
-from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.openapi.spec import Components, SecurityScheme
 from litestar.plugins.pydantic import PydanticPlugin
 
-from api import health, history, ops, pages, search, suggestions
+from api import concerts, health, history, journal, listening, ops, pages, preferences, search, stream, suggestions
 from api.edge import Edge
 from api.errors import MOST_BODY_MB, AnyRequest, handlers
 from api.limits import Limits
 from api.metrics import Metrics
+from api.openapi import Document
 from api.operations import Operating
 from api.services import Services, admit
 from api.tokens import checker, form_secret
@@ -60,7 +60,7 @@ def create_app(
             await _say_if_search_is_away(settings)
             yield
         finally:
-            await engine.dispose()
+            await services.close()
 
     development = settings.environment == "development"
     operators = development or bool(settings.pages_secret.get_secret_value())
@@ -69,6 +69,12 @@ def create_app(
     app = Litestar(
         route_handlers=[
             suggestions.router,
+            stream.router,
+            preferences.router,
+            journal.router,
+            listening.stats_router,
+            listening.router,
+            concerts.router,
             history.router,
             search.router,
             health.router,
@@ -92,7 +98,7 @@ def create_app(
             title="Gigz",
             version=VERSION,
             description="Shows find you: entries of a history in, suggestions out, decisions kept.",
-            render_plugins=[JsonRenderPlugin()],  # the others load scripts from elsewhere
+            render_plugins=[Document()],
             security=[{"bearer": []}],
             components=Components(
                 security_schemes={"bearer": SecurityScheme(type="http", scheme="bearer", bearer_format="JWT")}
@@ -137,8 +143,15 @@ def _cors(settings: Settings) -> CORSConfig | None:
         return None
     return CORSConfig(
         allow_origins=origins,
-        allow_methods=["GET", "POST"],
-        allow_headers=["authorization", "content-type", "idempotency-key", "x-request-id"],
+        allow_methods=["GET", "POST", "PATCH"],
+        allow_headers=[
+            "authorization",
+            "content-type",
+            "idempotency-key",
+            "last-event-id",
+            "x-device",
+            "x-request-id",
+        ],
         expose_headers=["x-request-id", "retry-after"],
         allow_credentials=True,
         max_age=A_DAY_S,

@@ -46,9 +46,11 @@ class Edge:
         trace = trace_of(scope["headers"])
         scope["state"]["trace"] = trace
         status = 500
+        streams = False
+        began = self._timer()
 
         async def out(message: Message) -> None:
-            nonlocal status
+            nonlocal status, streams
             if message["type"] == "http.response.start":
                 status = message["status"]
                 headers = MutableScopeHeaders.from_message(message)
@@ -57,19 +59,26 @@ class Edge:
                     headers.setdefault(name, value)
                 if not scope["path"].startswith("/static/"):
                     headers.setdefault("cache-control", "no-store")  # answers are one user's
+                if headers.get("content-type", "").startswith("text/event-stream"):
+                    # A stream is answered when it begins: how long somebody listens is no latency.
+                    streams = True
+                    self._metrics.answered(self._timer() - began, scope["method"], _path(scope), status)
             await send(message)
 
-        began = self._timer()
         with structlog.contextvars.bound_contextvars(trace=trace):
             try:
                 await self._app(scope, receive, out)
             finally:
                 seconds = self._timer() - began
-                # The route's template, never the path: labels stay few and name no one.
-                path = scope.get("path_template") or "none"
-                method = scope["method"]
-                self._metrics.answered(seconds, method, path, status)
+                method, path = scope["method"], _path(scope)
+                if not streams:
+                    self._metrics.answered(seconds, method, path, status)
                 log.info("request", method=method, path=path, status=status, ms=round(seconds * 1000, 1))
+
+
+def _path(scope: Scope) -> str:
+    """The route's template, never the path: labels stay few and name no one."""
+    return scope.get("path_template") or "none"
 
 
 def trace_of(headers: Iterable[tuple[bytes, bytes]]) -> str:

@@ -1,12 +1,15 @@
 """A user's entries with what was found for each and what was decided: read straight from the tables of match and of
 decisions, so that a decision shows at once, before match has heard of it.
 
-A decision is in force until it is undone; for each pair of entry and concert only the last one counts.
+A decision is in force until it is undone; for each pair of entry and concert only the last one counts. A refusal counts
+while match shows the same evidence, a snooze until its time is over. Companions and habits that a user switched off are
+not there, but for those that were confirmed.
 """
 
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
@@ -16,8 +19,9 @@ from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from api.answers import cursor_of, place_of
+from api.verdicts import REFUSED, last_of, lifted, the_confirmed
 from schemas.decision import Action, Decision
-from schemas.suggestion import Band, Suggestions
+from schemas.suggestion import Band, Origin, Suggestions
 from schemas.tables import DecisionRow
 
 
@@ -28,6 +32,7 @@ class State(StrEnum):
     CONFIRMED = "confirmed"
     DISMISSED = "dismissed"
     NOTHING = "nothing"
+    SNOOZED = "snoozed"
 
 
 class Wanted(StrEnum):
@@ -36,10 +41,14 @@ class Wanted(StrEnum):
     OPEN = "open"
     DECIDED = "decided"
     ALL = "all"
+    CONFIRMED = "confirmed"
+    DISMISSED = "dismissed"
+    SNOOZED = "snoozed"
+    NOTHING = "nothing"
 
 
 STATES = {
-    Wanted.OPEN: [State.OPEN.value],
+    **{Wanted(state): [state.value] for state in State},
     Wanted.DECIDED: [State.CONFIRMED.value, State.DISMISSED.value],
     Wanted.ALL: [state.value for state in State],
 }
@@ -54,7 +63,7 @@ class EntryView(Suggestions):
     @property
     def confirmed(self) -> Decision | None:
         """The concert that it was, once the user said so."""
-        return next((one for one in self.decisions if one.action is Action.CONFIRMED), None)
+        return the_confirmed(self.decisions)
 
 
 @dataclass(frozen=True)
@@ -65,6 +74,7 @@ class Filters:
     band: Band | None = None
     year: int | None = None
     artist: str | None = None
+    origin: Origin | None = None
 
 
 @dataclass(frozen=True)
@@ -75,34 +85,58 @@ class Counts:
     confirmed: int = 0
     dismissed: int = 0
     nothing: int = 0
+    snoozed: int = 0
     waiting: int = 0
 
     @property
     def all(self) -> int:
         """Every entry."""
-        return self.open + self.confirmed + self.dismissed + self.nothing + self.waiting
+        return self.open + self.confirmed + self.dismissed + self.nothing + self.snoozed + self.waiting
 
 
 _ENTRIES = """
 with last as (
-    select distinct on (entry_id, suggestion_id) entry_id, suggestion_id, action
+    select distinct on (entry_id, suggestion_id) entry_id, suggestion_id, action, body
     from state.decisions where user_id = :user
     order by entry_id, suggestion_id, seq desc
 ), standing as (
     select entry_id,
         bool_or(action = 'confirmed') as confirmed,
-        coalesce(array_agg(suggestion_id) filter (where action = 'dismissed'), '{}') as dismissed
-    from last where action <> 'undone' group by entry_id
+        bool_or(action = 'snoozed') as snoozed,
+        array_agg(suggestion_id || ' ' || coalesce(body->>'signature', ''))
+            filter (where action in ('dismissed', 'other_night', 'not_seen')) as refused
+    from last
+    where action <> 'undone' and (action <> 'snoozed' or cast(body->>'until' as timestamptz) > :now)
+    group by entry_id
+), wishes as (
+    select coalesce(bool_and(companions), true) as companions, coalesce(bool_and(habits), false) as habits
+    from state.preferences where user_id = :user
 ), entries as (
-    select found.entry_id, found.confidence, found.body,
+    select found.entry_id, found.confidence, found.body, coalesce(left_over.band, found.body #>> '{suggestions,0,band}')
+        as band, coalesce(found.body->>'origin', 'entry') as origin,
         case
             when standing.confirmed then 'confirmed'
-            when found.suggestion_ids <@ standing.dismissed then 'dismissed'
-            when cardinality(found.suggestion_ids) > 0 then 'open'
+            when left_over.number > 0 and standing.snoozed then 'snoozed'
+            when left_over.number > 0 then 'open'
+            when standing.refused is not null then 'dismissed'
             else 'nothing'
         end as state
-    from state.suggestions found left join standing using (entry_id)
+    from state.suggestions found
+    cross join wishes
+    left join standing using (entry_id)
+    cross join lateral (
+        select count(*) as number, (array_agg(one->>'band' order by place))[1] as band
+        from jsonb_array_elements(found.body->'suggestions') with ordinality as listed (one, place)
+        where standing.refused is null or not (
+            (one->>'suggestion_id') || ' ' = any(standing.refused)
+            or (one->>'suggestion_id') || ' ' || coalesce(one->>'signature', '') = any(standing.refused))
+    ) left_over
     where found.user_id = :user and found.body->>'reason' is distinct from 'entry_deleted'
+        and case found.body->>'origin'
+            when 'companion' then wishes.companions or coalesce(standing.confirmed, false)
+            when 'habit' then wishes.habits or coalesce(standing.confirmed, false)
+            else true
+        end
 )
 """
 
@@ -111,7 +145,8 @@ _PAGE = text(
     + """
 select entry_id, confidence, body, state from entries
 where state = any(:states)
-    and (cast(:band as text) is null or body->'suggestions'->0->>'band' = :band)
+    and (cast(:band as text) is null or band = :band)
+    and (cast(:origin as text) is null or origin = :origin)
     and (cast(:year as text) is null or exists (
         select from jsonb_array_elements(body->'suggestions') one
         where starts_with(one->'concert'->>'night', :year)))
@@ -137,20 +172,21 @@ where user_id = :user and body is not null
 
 
 async def read_entries(
-    connection: AsyncConnection, user: str, filters: Filters, take: int, cursor: str | None
+    connection: AsyncConnection, user: str, filters: Filters, now: datetime, take: int, cursor: str | None
 ) -> tuple[list[EntryView], str | None]:
     """A page of entries, best confidence first, and the cursor of the next. InvalidError for a foreign cursor."""
     below, after = place_of(cursor, float, str) if cursor else (None, None)
-    artist = filters.artist and f"%{_literal(filters.artist)}%"
     rows = (
         await connection.execute(
             _PAGE,
             {
                 "user": user,
+                "now": now,
                 "states": STATES[filters.wanted],
                 "band": filters.band and filters.band.value,
+                "origin": filters.origin and filters.origin.value,
                 "year": filters.year and f"{filters.year:04d}-",
-                "artist": artist,
+                "artist": filters.artist and anywhere(filters.artist),
                 "below": below,
                 "after": after,
                 "most": take + 1,
@@ -159,19 +195,19 @@ async def read_entries(
     ).all()
     page = rows[:take]
     more = cursor_of([float(page[-1].confidence), page[-1].entry_id]) if len(rows) > take else None
-    decisions = await read_decisions(connection, user, [row.entry_id for row in page])
+    decisions = await read_decisions(connection, user, [row.entry_id for row in page], now)
     return [_view(row.body, State(row.state), decisions[row.entry_id]) for row in page], more
 
 
-async def read_counts(connection: AsyncConnection, user: str) -> Counts:
+async def read_counts(connection: AsyncConnection, user: str, now: datetime) -> Counts:
     """How many entries stand where."""
-    return Counts(**{row[0]: row[1] for row in await connection.execute(_COUNTS, {"user": user})})
+    return Counts(**{row[0]: row[1] for row in await connection.execute(_COUNTS, {"user": user, "now": now})})
 
 
 async def read_decisions(
-    connection: AsyncConnection, user: str, entry_ids: Sequence[str]
+    connection: AsyncConnection, user: str, entry_ids: Sequence[str], now: datetime | None = None
 ) -> defaultdict[str, list[Decision]]:
-    """Entry -> its decisions in force, the latest last."""
+    """Entry -> its decisions in force, the latest last; with `now`, without snoozes that are over."""
     last = (
         select(DecisionRow.entry_id, DecisionRow.seq, DecisionRow.action, DecisionRow.body)
         .where(DecisionRow.user_id == user, DecisionRow.entry_id.in_(entry_ids))
@@ -183,24 +219,34 @@ async def read_decisions(
     for row in await connection.execute(
         select(last.c.entry_id, last.c.body).where(last.c.action != Action.UNDONE).order_by(last.c.seq)
     ):
-        found[row.entry_id].append(Decision.model_validate(row.body))
+        decision = Decision.model_validate(row.body)
+        if now is None or decision.until is None or decision.until > now:
+            found[row.entry_id].append(decision)
     return found
 
 
 def _view(body: dict[str, Any], state: State, decisions: list[Decision]) -> EntryView:
     found = Suggestions.model_validate(body)
-    dismissed = {one.suggestion_id for one in decisions if one.action is Action.DISMISSED}
-    shown = [one for one in found.suggestions if one.suggestion_id not in dismissed]
+    shown, given_back = [], set()
+    for one in found.suggestions:
+        said = last_of(decisions, one.suggestion_id)
+        if said is None or said.action not in REFUSED:
+            shown.append(one)
+        elif lifted(said, one):
+            shown.append(one)
+            given_back.add(said.decision_id)
+    standing = [one for one in decisions if one.decision_id not in given_back]
     told = {name: getattr(found, name) for name in Suggestions.model_fields}
     told |= {
         "suggestions": shown,
-        "decision": decisions[-1].action if decisions else None,
-        "decisions": decisions,
+        "decision": standing[-1].action if standing else None,
+        "decisions": standing,
         "state": state,
     }
     return EntryView.model_validate(told)
 
 
-def _literal(text: str) -> str:
-    """For LIKE: the text itself, no wildcards."""
-    return text.replace("\\", r"\\").replace("%", r"\%").replace("_", r"\_")
+def anywhere(text: str) -> str:
+    """A pattern of LIKE: the text itself, no wildcards, with anything around."""
+    escaped = text.replace("\\", r"\\").replace("%", r"\%").replace("_", r"\_")
+    return f"%{escaped}%"

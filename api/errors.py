@@ -64,7 +64,9 @@ class ErrorAnswer(BaseModel):
 
 def told(*statuses: int) -> dict[int, ResponseSpec]:
     """The error answers of a route, for its OpenAPI entry."""
-    return {status: ResponseSpec(ErrorAnswer, description=_MEANING[status]) for status in (*statuses, 401, 429, 500)}
+    return {
+        status: ResponseSpec(ErrorAnswer, description=_MEANING[status]) for status in (*statuses, 401, 429, 500, 503)
+    }
 
 
 _MISSING = re.compile(r"^Missing required \w+ parameter '([^']+)'")

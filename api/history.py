@@ -7,10 +7,11 @@ from litestar.di import NamedDependency
 from litestar.params import JSONBody
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 from sqlalchemy import insert
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from api.answers import Answer
-from api.decisions import STAGE
-from api.erased import refuse_erased
+from api.calls import Call, Key, write_once
+from api.decisions import STAGE, UNASKED
 from api.errors import Detail, InvalidError, told
 from api.services import Services
 from matchers.dates import impossible
@@ -42,6 +43,13 @@ class EntryRow(Remembered):
         except TypeError as error:  # half of a surrogate pair
             raise ValueError("must be valid Unicode") from error
         return row
+
+    @field_validator("entry_id")
+    @classmethod
+    def _is_not_ours(cls, entry_id: str | None) -> str | None:
+        if entry_id and UNASKED.fullmatch(entry_id):
+            raise ValueError("is how companions and habits are called; take another name")
+        return entry_id
 
     @field_validator("date")
     @classmethod
@@ -84,6 +92,7 @@ async def add_history(
     user: NamedDependency[str],
     trace: NamedDependency[str],
     data: JSONBody[History],
+    idempotency_key: Key = None,
 ) -> Answer[Accepted]:
     """All or none. The same line sent twice is one line."""
     entries = [entry_of(row, user, services) for row in data.entries]
@@ -94,12 +103,15 @@ async def add_history(
             "The request is not valid.",
             [Detail(field=f"entries.{index}", message="larger than 1 MB; shorten note or songs") for index in large],
         )
-    async with services.engine.begin() as connection:
-        await refuse_erased(connection, user)
+
+    async def write(connection: AsyncConnection) -> Accepted:
         await connection.execute(
             insert(OutboxRow), [outbox_values(record, services.settings.outbox_shards) for record in records]
         )
-    return Answer(data=Accepted(entry_ids=[entry.entry_id for entry in entries]))
+        return Accepted(entry_ids=[entry.entry_id for entry in entries])
+
+    call = Call(user, idempotency_key, ["history", data.model_dump(mode="json", by_alias=True, exclude_none=True)])
+    return Answer(data=await write_once(services.engine, call, Accepted, write))
 
 
 def entry_of(row: EntryRow, user: str, services: Services) -> Entry:

@@ -46,7 +46,9 @@ async def _run(settings: Settings, on_listening: Callable[[str], None], operatio
             timeout_graceful_shutdown=GRACE_S,
         )
         async with app.lifespan():
-            await _Server(config, lambda: on_listening(f"http://{shown}:{port}")).serve(sockets=[listener])
+            # Open streams would hold the end up until they are cut.
+            ending = app.state.services.news.stop
+            await _Server(config, lambda: on_listening(f"http://{shown}:{port}"), ending).serve(sockets=[listener])
 
 
 def _first(group: BaseExceptionGroup[SettingsError]) -> SettingsError:
@@ -66,13 +68,18 @@ def _listening(settings: Settings) -> socket.socket:
 
 
 class _Server(uvicorn.Server):
-    def __init__(self, config: uvicorn.Config, on_started: Callable[[], None]) -> None:
+    def __init__(self, config: uvicorn.Config, on_started: Callable[[], None], on_ending: Callable[[], None]) -> None:
         super().__init__(config)
         self._on_started = on_started
+        self._on_ending = on_ending
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         self._on_started()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._on_ending()
+        await super().shutdown(sockets)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         # uvicorn would raise the signal again after it has finished, which makes an orderly end look like a crash.

@@ -26,7 +26,7 @@ from litestar.template import TemplateConfig
 from sqlalchemy import select
 
 from api.answers import TAKE, plain
-from api.decisions import Wish, decide
+from api.decisions import decide
 from api.entries import EntryView, Filters, Wanted, read_counts, read_entries
 from api.errors import AnyRequest, ConflictError, ForbiddenError, NotFoundError
 from api.services import COOKIE, Caller, Services
@@ -41,6 +41,7 @@ from api.tokens import (
     form_token,
     page_token,
 )
+from api.verdicts import Wish
 from schemas.concert import Facts, Member
 from schemas.decision import Action, Decision
 from schemas.history import Remembered
@@ -112,8 +113,8 @@ async def inbox(
         Wanted(wanted), Band(band) if band else None, int(year) if year else None, plain("artist", artist) or None
     )
     async with services.engine.connect() as connection:
-        counts = await read_counts(connection, caller.user)
-        views, following = await read_entries(connection, caller.user, filters, TAKE, cursor)
+        counts = await read_counts(connection, caller.user, services.clock())
+        views, following = await read_entries(connection, caller.user, filters, services.clock(), TAKE, cursor)
         notice = None
         if decided:
             body = await connection.scalar(

@@ -1,4 +1,4 @@
-"""GET /v1/search: concerts by any of their words, typing mistakes forgiven."""
+"""GET /v1/search, /v1/search/artists, /v1/search/venues: by any of their words, typing mistakes forgiven."""
 
 import asyncio
 from typing import Annotated, Any
@@ -8,7 +8,7 @@ from litestar import Router, get
 from litestar.di import NamedDependency
 from litestar.params import QueryParameter
 from meilisearch.errors import MeilisearchApiError, MeilisearchCommunicationError, MeilisearchTimeoutError
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict, Field
 
 from api.answers import TAKE, Cursor, Page, PageMeta, Take, cursor_of, place_of, plain
 from api.errors import UnavailableError, told
@@ -17,22 +17,71 @@ from deploy.settings import SettingsError
 
 log = structlog.get_logger()
 
-INDEX = "concerts"
+CONCERTS, ARTISTS, VENUES = "concerts", "artists", "venues"
 
 Words = Annotated[str, QueryParameter(name="q", min_length=1, max_length=500, description="Artist, venue, city …")]
 Year = Annotated[int | None, QueryParameter(name="year", ge=1900, le=2200)]
 Country = Annotated[str | None, QueryParameter(name="country", pattern="^[A-Z]{2}$", description="ISO 3166-1 alpha-2.")]
 Artist = Annotated[str | None, QueryParameter(name="artist", max_length=200, description="The whole name, as written.")]
+City = Annotated[str | None, QueryParameter(name="city", max_length=200, description="The whole name, as written.")]
+
+
+def _example(one: dict[str, Any]) -> ConfigDict:
+    return ConfigDict(json_schema_extra={"examples": [one]})
 
 
 class Found(BaseModel):
     """A concert, as far as a list needs it."""
 
+    model_config = _example(
+        {
+            "concert_id": "0e4b6f4e-0a7b-5c6f-9d0c-5b8a8f1f2d33",
+            "artist": "Radiohead",
+            "night": "1994-08-27",
+            "venue": "Little John's Farm",
+            "city": "Reading",
+            "country": "GB",
+        }
+    )
+
     concert_id: str
     artist: str
+    artist_key: str | None = Field(default=None, description="GET /v1/artists/{artist_key}/history.")
     night: str
+    title: str | None = None
+    festival: str | None = None
     venue: str | None = None
     city: str | None = None
+    country: str | None = None
+
+
+class FoundArtist(BaseModel):
+    """An artist, as far as a list needs it."""
+
+    model_config = _example(
+        {"artist_id": "0e4b6f4e-0a7b-5c6f-9d0c-5b8a8f1f2d33", "name": "Radiohead", "country": "GB", "aliases": []}
+    )
+
+    artist_id: str
+    name: str
+    aliases: list[str] = []
+    country: str | None = None
+    disambiguation: str | None = None
+    mbid: str | None = None
+
+
+class FoundVenue(BaseModel):
+    """A venue, as far as a list needs it."""
+
+    model_config = _example(
+        {"venue_id": "0e4b6f4e-0a7b-5c6f-9d0c-5b8a8f1f2d33", "name": "Astoria", "city": "London", "country": "GB"}
+    )
+
+    venue_id: str
+    name: str
+    names: list[str] = Field(default=[], description="Other and former ones.")
+    city: str | None = None
+    region: str | None = None
     country: str | None = None
 
 
@@ -43,29 +92,62 @@ async def search_concerts(
     year: Year = None,
     country: Country = None,
     artist: Artist = None,
+    city: City = None,
     take: Take = TAKE,
     cursor: Cursor = None,
 ) -> Page[Found]:
     """Best match first."""
+    filters = {"year": year, "country": country, "artist": plain("artist", artist), "city": plain("city", city)}
+    hits, meta = await _page(services, CONCERTS, words, filters, take, cursor)
+    return Page(data=[Found.model_validate(hit) for hit in hits], meta=meta)
+
+
+@get("/artists", summary="Artists by their names", opt={"limit": "search"}, responses=told(400, 503))
+async def search_artists(
+    services: NamedDependency[Services],
+    words: Words,
+    country: Country = None,
+    take: Take = TAKE,
+    cursor: Cursor = None,
+) -> Page[FoundArtist]:
+    """Under any of their names; best match first."""
+    hits, meta = await _page(services, ARTISTS, words, {"country": country}, take, cursor)
+    return Page(data=[FoundArtist.model_validate(hit) for hit in hits], meta=meta)
+
+
+@get("/venues", summary="Venues by their names and towns", opt={"limit": "search"}, responses=told(400, 503))
+async def search_venues(
+    services: NamedDependency[Services],
+    words: Words,
+    country: Country = None,
+    city: City = None,
+    take: Take = TAKE,
+    cursor: Cursor = None,
+) -> Page[FoundVenue]:
+    """Under any of their names; best match first."""
+    hits, meta = await _page(services, VENUES, words, {"country": country, "city": plain("city", city)}, take, cursor)
+    return Page(data=[FoundVenue.model_validate(hit) for hit in hits], meta=meta)
+
+
+async def _page(
+    services: Services, index: str, words: str, filters: dict[str, str | int | None], take: int, cursor: str | None
+) -> tuple[list[dict[str, Any]], PageMeta]:
     (skip,) = place_of(cursor, int) if cursor else (0,)
-    options: dict[str, Any] = {"limit": take + 1, "offset": max(skip, 0)}
-    wanted = [
-        f"{name} = {_quoted(value)}"
-        for name, value in (("year", year), ("country", country), ("artist", plain("artist", artist)))
-        if value is not None
-    ]
+    skip = max(skip, 0)
+    options: dict[str, Any] = {"limit": take + 1, "offset": skip}
+    wanted = [f"{name} = {_quoted(value)}" for name, value in filters.items() if value is not None]
     if wanted:
         options["filter"] = wanted
-    hits = await _search(services, words, options)
+    hits = await _search(services, index, words, options)
     more = cursor_of([skip + take]) if len(hits) > take else None
-    return Page(data=[Found.model_validate(hit) for hit in hits[:take]], meta=PageMeta(next_cursor=more, take=take))
+    return hits[:take], PageMeta(next_cursor=more, take=take)
 
 
-async def _search(services: Services, words: str, options: dict[str, Any]) -> list[dict[str, Any]]:
+async def _search(services: Services, index: str, words: str, options: dict[str, Any]) -> list[dict[str, Any]]:
     try:
         # The client blocks; its own time limit ends the thread.
         answer = await asyncio.wait_for(
-            asyncio.to_thread(lambda: services.search.index(INDEX).search(words, options)), SEARCH_S + 1
+            asyncio.to_thread(lambda: services.search.index(index).search(words, options)), SEARCH_S + 1
         )
     except (
         SettingsError,
@@ -89,7 +171,7 @@ def _quoted(value: str | int) -> str:
 
 router = Router(
     "/v1/search",
-    route_handlers=[search_concerts],
+    route_handlers=[search_concerts, search_artists, search_venues],
     opt={"credential": "bearer"},
     tags=["search"],
 )

@@ -1,12 +1,13 @@
 """What handlers work with, made once in `create_app`, and who is calling."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
 from uuid import uuid4
 
 import meilisearch
+from clickhouse_connect.driver.asyncclient import AsyncClient
 from litestar.connection import ASGIConnection
 from litestar.handlers import BaseRouteHandler
 from sqlalchemy import select
@@ -16,8 +17,10 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from api.errors import ApiError, ForbiddenError, RateLimitedError, UnauthorizedError
 from api.limits import Limits
 from api.metrics import Metrics
+from api.news import News
 from api.operations import Operations
 from api.tokens import DEVELOPMENT, Audience, Checker, Claims
+from deploy.clients import clickhouse_async
 from deploy.settings import Settings
 from schemas.tables import AccountRow
 
@@ -38,12 +41,35 @@ class Services:
     limits: Limits | None
     operations: Operations | None = None
     """What /ops acts through; None: it is for reading only."""
+    news: News = field(init=False)
+    _clickhouse: AsyncClient | None = None
+
+    def __post_init__(self) -> None:
+        self.news = News(self.engine, self.settings.stream_poll_s)
 
     @cached_property
     def search(self) -> meilisearch.Client:
         """Meilisearch; nothing is asked yet. SettingsError when its address is not known."""
         key = self.settings.meilisearch_key.get_secret_value() or None
         return meilisearch.Client(self.settings.engine_url("meilisearch"), key, timeout=SEARCH_S)
+
+    async def clickhouse(self) -> AsyncClient:
+        """ClickHouse, connected at the first call. SettingsError when nobody answers."""
+        if self._clickhouse is None:
+            made = await clickhouse_async(self.settings)
+            if self._clickhouse is None:
+                self._clickhouse = made
+            else:  # another request was as fast
+                await made.close()
+        return self._clickhouse
+
+    async def close(self) -> None:
+        """End what requests share."""
+        await self.news.close()
+        if self._clickhouse is not None:
+            await self._clickhouse.close()
+            self._clickhouse = None
+        await self.engine.dispose()
 
 
 @dataclass(frozen=True)

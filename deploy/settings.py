@@ -149,6 +149,9 @@ class Settings(BaseSettings):
     # -- API ------------------------------------------------------------------------------------------------------
     api_host: str = Field(default="127.0.0.1", description="Address the API listens on; a proxy stands before it.")
     api_port: Port = Field(default=18_000, description="Port of the API; 0: any free one.")
+    stream_poll_s: float = Field(
+        default=1.0, gt=0, description="How often a process of the API looks for news while somebody listens, in s."
+    )
     jwt_secret: SecretStr = Field(
         default=SecretStr(""),
         description="HS256 secret of development tokens. Empty: made once, kept in the home folder.",

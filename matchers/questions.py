@@ -192,7 +192,7 @@ def _set(user: str, origin: Origin, question: Question, entry_id: str, decision:
         weights=RATES_VERSION,
         fold=FOLD_VERSION,
     )
-    if decision in (Action.DISMISSED, Action.OTHER_NIGHT):
+    if decision in (Action.DISMISSED, Action.OTHER_NIGHT, Action.NOT_SEEN):
         return found.model_copy(update={"reason": Nothing.DISMISSED})
     concert = question.concert
     one = Suggestion(

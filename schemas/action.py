@@ -11,3 +11,4 @@ class Action(StrEnum):
     OTHER_NIGHT = "other_night"
     SNOOZED = "snoozed"
     UNDONE = "undone"
+    NOT_SEEN = "not_seen"

@@ -31,6 +31,11 @@ class Decision(Message):
     why: tuple[Evidence, ...] = ()
     until: AwareDatetime | None = Field(default=None, description="End of a snooze.")
     undoes: UUID | None = Field(default=None, description="The decision that this one takes back.")
+    together: UUID | None = Field(
+        default=None,
+        description="Of decisions that one call made and one undo takes back: another night with the night that it "
+        "was, or a bulk.",
+    )
 
     @property
     def key(self) -> str:

@@ -92,7 +92,9 @@ class Rematch(Message):
 
     user: User
     entry_id: str = Field(min_length=1, max_length=200)
-    cause: str = Field(max_length=200, description="What changed: concert:<id>, artist:<id> or venue:<id>.")
+    cause: str = Field(
+        max_length=200, description="What changed: concert:<id>, artist:<id>, venue:<id>, or the user's preferences."
+    )
 
     @property
     def key(self) -> str:

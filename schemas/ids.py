@@ -38,9 +38,15 @@ def suggestion_id(user: str, entry_id: str, concert: UUID) -> UUID:
     return uuid5(NAMESPACE, f"suggestion\n{user}\n{entry_id}\n{concert}")
 
 
+def own_concert_id(user: str, entry_id: str) -> UUID:
+    """A show that no source knows, as one user tells it."""
+    return uuid5(NAMESPACE, f"own concert\n{user}\n{entry_id}")
+
+
 COMPANION = "companion-"
 HABIT = "habit-"
-"""How the entry ids begin that no user wrote."""
+"""How the entry ids begin that no user wrote. Alone they name, for each user, what all of these hang on: the row that
+is locked, by whose keys concerts find them."""
 
 
 def companion_entry_id(confirmed: UUID, other: UUID) -> str:

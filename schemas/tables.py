@@ -44,6 +44,8 @@ STATE = "state"
 CATALOGUE = "catalogue"
 NIGHTS = "'1900-01-01' AND '2299-12-31'"
 """What normalise lets through."""
+TX = "(pg_current_xact_id()::text)::bigint"
+"""The number of this transaction; never used twice."""
 
 
 class RunState(StrEnum):
@@ -89,6 +91,11 @@ _GIN: dict[str, Any] = {"postgresql_using": "gin", "postgresql_with": {"fastupda
 
 def _values(enum: Any) -> list[str]:
     return [member.value for member in enum]
+
+
+def _tx() -> Any:
+    """Of what `GET /v1/stream` tells: whoever reads below the oldest open transaction misses nothing."""
+    return mapped_column(BigInteger, server_default=text(TX), comment="The transaction that wrote it.")
 
 
 def _enum(enum: Any, name: str) -> Enum:
@@ -212,6 +219,7 @@ class SuggestionsRow(Base):
         CheckConstraint("rev > 0", name="rev"),
         CheckConstraint("cardinality(suggestion_ids) <= 3", name="at_most_three"),
         Index("ix_suggestions_ids", "suggestion_ids", **_GIN),
+        Index("ix_suggestions_tx", "tx"),
         {"schema": STATE},
     )
 
@@ -224,7 +232,19 @@ class SuggestionsRow(Base):
         server_default="{}", comment="Concerts it proposes for itself, whatever the user's other entries say."
     )
     alone: Mapped[dict[str, Any] | None] = mapped_column(comment="The set for itself, where it is not what is shown.")
+    tx: Mapped[int | None] = _tx()
     body: Mapped[dict[str, Any]]
+
+
+class UnaskedRow(Base):
+    """What a user's companions, or habits, hang on: the row that is locked for all of them."""
+
+    __tablename__ = "unasked"
+    __table_args__ = (Index("ix_unasked_keys", "keys", **_GIN), {"schema": STATE})
+
+    user_id: Mapped[str] = mapped_column(primary_key=True)
+    entry_id: Mapped[str] = mapped_column(primary_key=True, comment="How the entry ids of its sets begin.")
+    keys: Mapped[list[str]] = mapped_column(comment="What concerts find them by.")
 
 
 class NameRow(Base):
@@ -282,6 +302,8 @@ class DecisionRow(Base):
         UniqueConstraint("user_id", "idempotency_key"),
         Index("ix_decisions_entry", "user_id", "entry_id", "seq"),
         Index("ix_decisions_concert", "concert_id"),
+        Index("ix_decisions_together", "together", postgresql_where=text("together IS NOT NULL")),
+        Index("ix_decisions_tx", "tx"),
         {"schema": STATE},
     )
 
@@ -296,7 +318,61 @@ class DecisionRow(Base):
     why: Mapped[str | None]
     decided_at: Mapped[datetime]
     idempotency_key: Mapped[str | None]
+    together: Mapped[UUID | None] = mapped_column(comment="Of decisions that one call made.")
+    device: Mapped[str | None] = mapped_column(comment="As the caller names it: its own stream leaves them out.")
+    tx: Mapped[int | None] = _tx()
     body: Mapped[dict[str, Any]]
+
+
+class CallRow(Base):
+    """A write that came with an Idempotency-Key, and what it was answered. Kept while the account is."""
+
+    __tablename__ = "calls"
+    __table_args__ = ({"schema": STATE},)
+
+    user_id: Mapped[str] = mapped_column(primary_key=True)
+    key: Mapped[str] = mapped_column(primary_key=True)
+    request: Mapped[str] = mapped_column(comment="What was asked, hashed: the key stands for nothing else.")
+    answer: Mapped[Any] = mapped_column(JSONB(), nullable=True, comment="Null only until its transaction ends.")
+
+
+class BulkRow(Base):
+    """Suggestions that were counted, to be decided by one call and undone by one."""
+
+    __tablename__ = "bulks"
+    __table_args__ = (Index("ix_bulks_user", "user_id"), {"schema": STATE})
+
+    bulk_id: Mapped[UUID] = mapped_column(primary_key=True)
+    user_id: Mapped[str]
+    wish: Mapped[dict[str, Any]] = mapped_column(comment="Action and filter, as asked for.")
+    suggestion_ids: Mapped[list[UUID]]
+    answer: Mapped[Any] = mapped_column(JSONB(), nullable=True, comment="Of the call that applied it.")
+    applied_at: Mapped[datetime | None]
+    undone_at: Mapped[datetime | None]
+
+
+class JournalRow(Base):
+    """What a user keeps of a confirmed show beside the decision. Nobody else sees it."""
+
+    __tablename__ = "journal"
+    __table_args__ = (CheckConstraint("rating BETWEEN 1 AND 5", name="rating"), {"schema": STATE})
+
+    user_id: Mapped[str] = mapped_column(primary_key=True)
+    entry_id: Mapped[str] = mapped_column(primary_key=True)
+    note: Mapped[str | None]
+    rating: Mapped[int | None] = mapped_column(SmallInteger, comment="1 to 5.")
+    company: Mapped[list[str] | None] = mapped_column(comment="With whom; null: as the entry says.")
+
+
+class PreferencesRow(Base):
+    """What a user wants to be asked. No row: companions, and no habits."""
+
+    __tablename__ = "preferences"
+    __table_args__ = ({"schema": STATE},)
+
+    user_id: Mapped[str] = mapped_column(primary_key=True)
+    companions: Mapped[bool] = mapped_column(Boolean, server_default="true")
+    habits: Mapped[bool] = mapped_column(Boolean, server_default="false")
 
 
 class AccountRow(Base):

@@ -76,7 +76,7 @@ TOPICS: tuple[Topic, ...] = (
     ),
     Topic(Entry, "user/entry", ("api", "feed"), ("match",), of_users=True),
     Topic(BackfilledEntry, "user/entry", ("api", "feed"), ("match",), of_users=True),
-    Topic(Rematch, "user/entry", ("rematch",), ("match",), days=1, of_users=True),
+    Topic(Rematch, "user/entry", ("rematch", "api"), ("match",), days=1, of_users=True),
     Topic(Suggestions, "user/entry", ("match",), ("sink-clickhouse", "app backends"), of_users=True),
     Topic(Decision, "user/entry", ("api",), ("match", "sink-clickhouse", "app backends"), of_users=True),
     Topic(Wanted, "artist key/year", ("match",), ("spiders",)),

@@ -17,6 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from deploy.clients import check_postgres, clickhouse, meilisearch_client, postgres_engine
 from deploy.erasing import ErasureError, ledger, stores, topics
+from deploy.erasing.files import Living
 from deploy.erasing.receipt import Receipt
 from deploy.erasing.search import (
     Needles,
@@ -56,7 +57,10 @@ OTHERS_WORDS = text(
 )
 EVERYBODY = text(
     "select user_id from state.entries union select user_id from state.suggestions "
-    "union select user_id from state.decisions union select user_id from state.accounts"
+    "union select user_id from state.decisions union select user_id from state.accounts "
+    "union select user_id from state.preferences union select user_id from state.calls "
+    "union select user_id from state.bulks union select user_id from state.journal "
+    "union select user_id from state.unasked"
 )
 ENTER_HASH = text(
     "insert into state.erased (user_hash, receipt_id, erased_at) values (:hash, :receipt_id, :at) "
@@ -136,9 +140,9 @@ async def erase(
 async def living(settings: Settings, lines: Iterable[bytes]) -> AsyncIterator[tuple[bytes, bool]]:
     """Rows or messages of files, line by line, and whether they may be used: not those of erased users."""
     async with _engine(settings) as engine, engine.connect() as connection:
-        hashes = frozenset(await ledger.all_hashes(connection))
+        alive = Living(frozenset(await ledger.all_hashes(connection)))
     for line in lines:
-        yield line, not _any_of(hashes, ledger.named_in(line))
+        yield line, alive.of(line)
 
 
 async def again(

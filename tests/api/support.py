@@ -34,7 +34,7 @@ async def reach(app: Litestar, peer: str = "127.0.0.1") -> AsyncIterator[httpx.A
         try:
             yield client
         finally:
-            await app.state.services.engine.dispose()
+            await app.state.services.close()
 
 
 @dataclass
@@ -67,7 +67,9 @@ class Story:
         answer = await client.get(link)
         assert answer.status_code == 303
 
-    async def found(self, entry_id: str, *suggested: Suggestion, entry: Remembered | None = None) -> list[UUID]:
+    async def found(
+        self, entry_id: str, *suggested: Suggestion, entry: Remembered | None = None, **more: Any
+    ) -> list[UUID]:
         """An entry with its suggestions, as match stores them. The suggestions' ids."""
         remembered = entry or Remembered(artist="Radiohead", date="summer 1994")
         message = Entry.model_validate(
@@ -82,6 +84,7 @@ class Story:
             entry=remembered,
             suggestions=tuple(ranked),
             reason=None if suggested else Nothing.NO_CANDIDATE,
+            **more,
         )
         async with self.engine.begin() as connection:
             await connection.execute(

@@ -110,11 +110,44 @@ async def test_the_openapi_document_knows_every_route_of_the_api(alone: httpx.As
         "/v1/suggestions/{suggestion_id}/confirm",
         "/v1/suggestions/{suggestion_id}/dismiss",
         "/v1/suggestions/{suggestion_id}/undo",
+        "/v1/suggestions/{suggestion_id}/snooze",
+        "/v1/suggestions/{suggestion_id}/other-night",
+        "/v1/suggestions/{suggestion_id}/not-seen",
+        "/v1/suggestions/{suggestion_id}/nights",
+        "/v1/suggestions/bulk",
+        "/v1/suggestions/bulk/{token}/undo",
+        "/v1/stream",
+        "/v1/preferences",
+        "/v1/journal",
+        "/v1/journal/stats",
+        "/v1/journal/{suggestion_id}",
+        "/v1/concerts/{concert_id}",
+        "/v1/artists/{artist_id}/history",
+        "/v1/venues/{venue_id}/history",
         "/v1/history",
         "/v1/search",
+        "/v1/search/artists",
+        "/v1/search/venues",
         "/health",
         "/ready",
     }
+
+
+async def test_the_openapi_document_has_an_example_of_every_body_and_no_answer_undocumented(
+    alone: httpx.AsyncClient,
+) -> None:
+    document = (await alone.get("/schema")).json()
+    schemas = document["components"]["schemas"]
+    for path, operations in document["paths"].items():
+        for operation in operations.values():
+            body = operation.get("requestBody", {}).get("content", {}).get("application/json", {}).get("schema", {})
+            if "$ref" in body:
+                name = body["$ref"].rpartition("/")[2]
+                assert schemas[name].get("examples"), name
+            if path.startswith("/v1/"):
+                assert {"401", "429", "500", "503"} <= set(operation["responses"]), path
+    for name in ("Decided", "Bulked", "ConcertView", "JournalShow", "Stats", "ShowHistory", "Found", "NightView"):
+        assert schemas[name].get("examples"), name
 
 
 @pytest.mark.network

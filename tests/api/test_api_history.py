@@ -27,6 +27,8 @@ async def test_every_wrong_field_is_named_with_its_line(alone: httpx.AsyncClient
         {"artist": "x", "songs": ["ok", ""]},
         {"artist": "x", "entry_id": "e" * 201},
         "Radiohead",
+        {"artist": "x", "entry_id": "companion-7c8f3a54-1f0d-5a8e-9a2b-6d4e5f3c2b10"},
+        {"artist": "x", "entry_id": "habit-"},
     ]
     details = await _refused(alone, offline, {"entries": lines})
     fields = [detail["field"] for detail in details]
@@ -38,6 +40,8 @@ async def test_every_wrong_field_is_named_with_its_line(alone: httpx.AsyncClient
         "entries.4.songs.1",
         "entries.5.entry_id",
         "entries.6",
+        "entries.7.entry_id",
+        "entries.8.entry_id",
     ]
     told = {detail["field"]: detail["message"] for detail in details}
     assert told["entries.2"].startswith("says nothing: give at least one of artist, date")
@@ -108,3 +112,15 @@ async def test_a_date_that_no_calendar_has_is_told_at_once(client: Client, story
     (detail,) = answer.json()["error"]["details"]
     assert detail["field"] == "entries.0.date" and "does not exist" in detail["message"]
     assert not await story.outbox()
+
+
+@pytest.mark.stack
+async def test_the_same_key_sends_the_lines_once(client: Client, story: Story, clock: Clock) -> None:
+    headers = story.headers(clock) | {"Idempotency-Key": "h-1"}
+    lines = {"entries": [{"artist": "Radiohead", "date": "1994"}]}
+    answers = [await client.post("/v1/history", headers=headers, json=lines) for _ in range(2)]
+    assert [answer.status_code for answer in answers] == [202, 202]
+    assert answers[0].json() == answers[1].json()
+    assert len(await story.outbox()) == 1
+    other = await client.post("/v1/history", headers=headers, json={"entries": [{"artist": "Low"}]})
+    assert other.json()["error"]["details"][0]["field"] == "Idempotency-Key"

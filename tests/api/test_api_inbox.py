@@ -2,6 +2,7 @@
 
 import re
 from html.parser import HTMLParser
+from uuid import UUID
 
 import httpx
 import pytest
@@ -10,6 +11,7 @@ from api.app import create_app
 from api.tokens import inbox_link, page_token
 from deploy.settings import Settings
 from schemas.history import Remembered
+from schemas.ids import companion_entry_id
 from schemas.suggestion import Evidence
 from tests.api.support import ASTORIA, READING, START, Client, Clock, Story, reach
 
@@ -250,3 +252,20 @@ async def test_a_notice_about_another_users_decision_is_not_shown(client: Client
     client.cookies.set("gigz_session", page_token(story.settings, stranger.user, clock()))
     page = await _page(client, f"/inbox?decided={suggestion_id}")
     assert "Radiohead" not in page.text.replace("summer 1994", "").split("Your history is empty")[0]
+
+
+@pytest.mark.stack
+async def test_a_companion_says_what_it_hangs_on_instead_of_what_was_written(
+    client: Client, story: Story, clock: Clock
+) -> None:
+    entry_id = companion_entry_id(UUID(int=1), UUID(int=2))
+    because = {"text": "on the same bill as Low, which you confirmed"}
+    await story.found(
+        entry_id, story.suggestion(entry_id, READING, 0.5), entry=Remembered(), origin="companion", because=because
+    )
+    await story.sign_in(client, clock)
+    page = await _page(client)
+    assert "Did you also see" in page.text and because["text"] in page.text
+    assert entry_id not in page.text and "You wrote" not in page.text
+    after = await _press(client, page, "/confirm")
+    assert "Confirmed." in after.text

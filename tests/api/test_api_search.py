@@ -121,11 +121,38 @@ async def test_search_forgives_and_filters_on_the_engine_itself(
     assert await found(f"q={marker}&country=DE") == ["de"]
     assert await found(f"q={marker}&artist={marker}%20Radiohead") == ["de", "gb"]
     assert await found(f"q={marker}&artist=Other") == []
+    assert await found(f"q={marker}&city=x") == ["de", "gb"]
+    assert await found(f"q={marker}&city=Berlin") == []
 
 
-def _lay(engine: meilisearch.Client) -> None:
+@pytest.mark.stack
+async def test_artists_and_venues_are_found_under_their_other_names(
+    client: Client, story: Story, clock: Clock, migrated: Settings
+) -> None:
+    engine = meilisearch_client(migrated)
+    marker = story.user.replace("-", "")
+    artist = {"artist_id": f"{marker}-a", "name": f"{marker} Radiohead", "aliases": ["On A Friday"], "country": "GB"}
+    venue = {"venue_id": f"{marker}-v", "name": f"{marker} Astoria", "names": ["Pickle Factory"], "city": "London"}
+    for index, key, document in (("artists", "artist_id", artist), ("venues", "venue_id", venue)):
+        _lay(engine, index)
+        task = engine.index(index).add_documents([document], key)
+        assert engine.wait_for_task(task.task_uid, timeout_in_ms=20_000).status == "succeeded"
+
+    async def found(kind: str, query: str) -> list[dict[str, Any]]:
+        answer = await client.get(f"/v1/search/{kind}?{query}", headers=story.headers(clock))
+        assert answer.status_code == 200, answer.text
+        return list(answer.json()["data"])
+
+    (one,) = await found("artists", f"q={marker}%20fridya&country=GB")
+    assert (one["artist_id"], one["aliases"]) == (f"{marker}-a", ["On A Friday"])
+    (one,) = await found("venues", f"q={marker}%20pickel%20factory&city=London")
+    assert (one["venue_id"], one["names"]) == (f"{marker}-v", ["Pickle Factory"])
+    assert await found("venues", f"q={marker}&city=Leeds") == []
+
+
+def _lay(engine: meilisearch.Client, index: str = "concerts") -> None:
     """The index as the sink makes it."""
-    task = engine.create_index("concerts", {"primaryKey": "concert_id"})
+    task = engine.create_index(index, {"primaryKey": INDEXES[index].id_field})
     engine.wait_for_task(task.task_uid, timeout_in_ms=20_000)  # it may be there already
-    task = engine.index("concerts").update_settings(INDEXES["concerts"].settings)
+    task = engine.index(index).update_settings(INDEXES[index].settings)
     assert engine.wait_for_task(task.task_uid, timeout_in_ms=20_000).status == "succeeded"

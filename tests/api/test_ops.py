@@ -480,7 +480,7 @@ def test_filters_are_read_as_they_are_typed() -> None:
     assert str(filters_of("bad_date", "normalise", now=START)) == "reason bad_date, stage normalise"
     moment = filters_of(since="2026-02-01T10:00", now=START).since
     assert moment and moment.isoformat() == "2026-02-01T10:00:00+00:00"
-    for wrong in ({"reason": "nosuch"}, {"since": "yesterday"}, {"since": "99999999999d"}):
+    for wrong in ({"reason": "nosuch"}, {"stage": "normalize"}, {"since": "yesterday"}, {"since": "99999999999d"}):
         with pytest.raises(SettingsError, match="Remedy"):
             filters_of(**wrong, now=START)
 

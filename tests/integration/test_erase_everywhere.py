@@ -130,7 +130,7 @@ async def api_of(settings: Settings, user: str) -> AsyncIterator[httpx.AsyncClie
 
 
 async def write_down(settings: Settings, folder: Path, user: str, note: str) -> Path:
-    """A history fed and typed, two shows confirmed and one dismissed."""
+    """A history fed and typed, two shows confirmed and one dismissed; a note kept, a switch turned, many counted."""
     path = folder / f"{user}.jsonl"
     path.write_text("\n".join(history(user, note)) + "\n", encoding="utf-8")
     await feed(settings, [path], "history")
@@ -141,7 +141,13 @@ async def write_down(settings: Settings, folder: Path, user: str, note: str) -> 
         listed = (await client.get("/v1/suggestions/", params={"take": 5})).json()["data"]
         chosen = [entry["suggestions"][0]["suggestion_id"] for entry in listed[:3]]
         for suggestion, verb in zip(chosen, ("confirm", "confirm", "dismiss"), strict=True):
-            assert (await client.post(f"/v1/suggestions/{suggestion}/{verb}")).status_code == 200
+            key = {"Idempotency-Key": f"{verb}-{suggestion}"}
+            assert (await client.post(f"/v1/suggestions/{suggestion}/{verb}", headers=key)).status_code == 200
+        kept = {"note": f"{note}, kept", "with": ["Ruaridh Macleod of Stornoway"]}
+        assert (await client.patch(f"/v1/journal/{chosen[0]}", json=kept)).status_code == 200
+        assert (await client.patch("/v1/preferences", json={"habits": True})).status_code == 200
+        counted = {"dry_run": True, "action": "confirm"}
+        assert (await client.post("/v1/suggestions/bulk", json=counted)).status_code == 200
     await settled(settings)
     return path
 
@@ -544,6 +550,38 @@ async def test_what_was_exported_before_is_read_without_the_erased(whole: Settin
     done = gigz(whole, "living", str(path), folder=tmp_path)
     assert [json.loads(line)["user"] for line in done.stdout.splitlines()] == [BOB]
     assert "1 lines" in done.stderr
+
+
+async def test_weights_are_not_fitted_on_what_erased_users_said(
+    whole: Settings, engine: AsyncEngine, tmp_path: Path
+) -> None:
+    """Answers and lines of the one who was erased change nothing: the figures are those of the other's alone."""
+    await ledger.enter(engine, ANN, utc())
+    shows = tmp_path / "listings.jsonl"
+    shows.write_text("".join(json.dumps(row) + "\n" for row in listings()), "utf-8")
+    said: dict[str, list[str]] = {ANN: [], BOB: []}
+    typed: dict[str, list[str]] = {ANN: [], BOB: []}
+    for user in (ANN, BOB):
+        for n, row in enumerate(listings()):
+            entry = {"user": user, "entry_id": f"e{n}"} | {name: row[name] for name in ("artist", "date", "city")}
+            typed[user].append(json.dumps(entry) + "\n")
+            answer = {"action": "confirmed", "source": row["source"], "source_id": row["source_id"]}
+            said[user].append(json.dumps({"user": user, "entry_id": f"e{n}"} | answer) + "\n")
+
+    def figures(name: str, users: tuple[str, ...]) -> tuple[dict[str, Any], str]:
+        decisions, entries = tmp_path / f"{name}-decisions.jsonl", tmp_path / f"{name}-entries.jsonl"
+        decisions.write_text("".join(line for user in users for line in said[user]), "utf-8")
+        entries.write_text("".join(line for user in users for line in typed[user]), "utf-8")
+        asked = ("--history", str(entries), "--decisions", str(decisions), "--json")
+        done = gigz(whole, "calibrate", str(shows), *asked, folder=tmp_path)
+        assert done.stdout, done.stderr
+        return json.loads(done.stdout), done.stderr
+
+    both, told = figures("both", (ANN, BOB))
+    alone, nobody = figures("alone", (BOB,))
+    assert both == alone and both["decisions"]["answers"] == len(said[BOB])
+    assert f"{2 * len(said[ANN])} lines of erased users left out" in told
+    assert "0 lines of erased users left out" in nobody
 
 
 async def test_whoever_signs_in_again_is_somebody_new(whole: Settings, engine: AsyncEngine) -> None:

@@ -1,0 +1,456 @@
+"""GET and POST /v1/journal: the shows that a user confirmed, and what the user keeps of them.
+
+A show is named by its suggestion id. Facts are the catalogue's present ones, else those that were shown when it was
+confirmed. Note, rating and company are kept apart from decisions and travel on no topic: nobody else sees them.
+
+POST writes a show that no source knows, or one that was found by search. Both become a line of the history and its
+confirmation, in one transaction: match stores the line, and should a source tell of the show one day, finds it.
+"""
+
+from datetime import date, datetime, timedelta
+from typing import Annotated, Any, Self
+from uuid import UUID, uuid4
+
+from litestar import Router, get, patch, post
+from litestar.di import NamedDependency
+from litestar.params import FromPath, JSONBody, QueryParameter
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from sqlalchemy import func, insert, text
+from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from api.answers import TAKE, Answer, Cursor, Take, cursor_of, place_of, plain
+from api.calls import Call, Device, Key, write_once
+from api.concerts import present_concert, web
+from api.decisions import STAGE, keep, lock
+from api.entries import anywhere, read_decisions
+from api.errors import Detail, InvalidError, NotFoundError, told
+from api.services import Services
+from api.suggestions import suggestion_uuid
+from api.verdicts import Wish, conflict, the_confirmed
+from schemas import ids
+from schemas.concert import Facts, Member
+from schemas.decision import Action, Decision
+from schemas.history import Entry, EntryOrigin, Remembered
+from schemas.listing import Place, Status
+from schemas.message import Latitude, Longitude, Text, content_hash
+from schemas.outgoing import outbox_values, outgoing
+from schemas.tables import JournalRow, OutboxRow
+
+OWN = "journal-"
+"""How the entry ids of such shows begin."""
+EARLIEST = date(1900, 1, 1)
+LONGEST_NOTE = 10_000
+
+_SHOWS = """
+with last as (
+    select distinct on (entry_id, suggestion_id) entry_id, suggestion_id, concert_id, action, decided_at, body
+    from state.decisions where user_id = :user
+    order by entry_id, suggestion_id, seq desc
+), shows as (
+    select last.entry_id, last.suggestion_id, last.decided_at, last.body as said, now.body as concert,
+        coalesce(now.concert_id, last.concert_id) as concert_id,
+        coalesce(now.night, cast(last.body->'concert'->>'night' as date)) as night,
+        coalesce(now.artist, last.body->'concert'->>'artist') as artist,
+        coalesce(now.body, last.body->'concert')->'place'->>'name' as venue,
+        coalesce(now.body, last.body->'concert')->'place'->>'city' as city,
+        kept.note, kept.rating, kept.company, entry.body->'with' as came
+    from last
+    left join state.concerts old on old.concert_id = last.concert_id
+    left join state.concert_members held on held.listing_id = old.anchor_listing_id and held.act = old.anchor_act
+    left join catalogue.concerts now on now.concert_id = coalesce(held.concert_id, last.concert_id) and not now.gone
+    left join state.journal kept on kept.user_id = :user and kept.entry_id = last.entry_id
+    left join state.entries entry on entry.user_id = :user and entry.entry_id = last.entry_id
+    where last.action = 'confirmed'
+), chosen as (
+    select * from shows
+    where (cast(:year as int) is null or extract(year from night) = :year)
+        and (cast(:artist as text) is null or artist ilike :artist)
+        and (cast(:venue as text) is null or venue ilike :venue or city ilike :venue)
+        and (cast(:one as uuid) is null or suggestion_id = :one)
+)
+"""
+PAGE = text(
+    _SHOWS
+    + """
+select * from chosen
+where cast(:before as date) is null or night < :before or (night = :before and suggestion_id > cast(:after as uuid))
+order by night desc, suggestion_id
+limit :most
+"""
+)
+COUNTS = text(
+    _SHOWS  # noqa: S608 - of constants
+    + """
+select count(distinct concert_id) as shows, count(distinct lower(artist)) as artists,
+    count(distinct (lower(venue), lower(city))) filter (where venue is not null) as venues,
+    coalesce((select jsonb_object_agg(year, number) from (
+        select cast(extract(year from night) as int) as year, count(distinct concert_id) as number
+        from chosen group by 1) years), '{}') as years
+from chosen
+"""
+)
+
+
+class JournalShow(BaseModel):
+    """A show that the user was at."""
+
+    model_config = ConfigDict(
+        populate_by_name=True,
+        json_schema_extra={
+            "examples": [
+                {
+                    "suggestion_id": "8b7cf6a0-3f3e-5d6c-8a92-2a1f0e3b7c11",
+                    "entry_id": "e1",
+                    "concert_id": "0e4b6f4e-0a7b-5c6f-9d0c-5b8a8f1f2d33",
+                    "concert": {
+                        "artist": "Radiohead",
+                        "night": "1994-08-27",
+                        "place": {"name": "Little John's Farm", "city": "Reading", "country": "GB"},
+                    },
+                    "own": False,
+                    "sources": ["https://www.setlist.fm/setlist/63de4613.html"],
+                    "confirmed_at": "2026-03-01T12:00:00Z",
+                    "note": "Rain all day.",
+                    "rating": 5,
+                    "with": ["Jo"],
+                }
+            ]
+        },
+    )
+
+    suggestion_id: UUID = Field(description="Names the show here, and undoes it: POST /v1/suggestions/{id}/undo.")
+    entry_id: str
+    concert_id: UUID
+    concert: Facts
+    own: bool = Field(description="No source knows it: the user wrote it.")
+    sources: list[str] = Field(description="Addresses of sources that tell of it.")
+    confirmed_at: datetime
+    note: str | None = Field(default=None, description="Private.")
+    rating: int | None = Field(default=None, description="1 to 5; private.")
+    with_: list[str] = Field(default=[], alias="with", description="Who came along; private.")
+
+
+class Counts(BaseModel):
+    """Of all that fits the filter, not of this page."""
+
+    shows: int
+    artists: int
+    venues: int
+    years: dict[str, int] = Field(description="Shows by year.")
+
+
+class JournalMeta(BaseModel):
+    """Where the list goes on, and how much there is."""
+
+    next_cursor: str | None
+    take: int
+    counts: Counts
+
+
+class JournalPage(BaseModel):
+    """A part of the journal, latest night first."""
+
+    data: list[JournalShow]
+    meta: JournalMeta
+
+
+class Private(BaseModel):
+    """What a user keeps of a show."""
+
+    model_config = ConfigDict(extra="forbid", populate_by_name=True)
+
+    note: str | None = Field(default=None, max_length=LONGEST_NOTE)
+    rating: int | None = Field(default=None, ge=1, le=5)
+    with_: list[Text] | None = Field(default=None, alias="with", max_length=100, description="Who came along.")
+
+    @field_validator("note", "with_")
+    @classmethod
+    def _storable(cls, told: Any) -> Any:
+        if any("\x00" in one for one in ([told] if isinstance(told, str) else told or ())):
+            raise ValueError("must not contain NUL")
+        return told
+
+
+class Kept(Private):
+    """What is to be otherwise: null takes away, absent leaves as it is."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        populate_by_name=True,
+        json_schema_extra={"examples": [{"note": "Rain all day.", "rating": 5, "with": ["Jo"]}]},
+    )
+
+
+class OwnShow(Private):
+    """A show that no source knows, or the id of one that does."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        populate_by_name=True,
+        json_schema_extra={
+            "examples": [
+                {"artist": "The Paper Kites", "night": "2011-05-06", "venue": "The Workers Club", "city": "Melbourne"},
+                {"concert_id": "0e4b6f4e-0a7b-5c6f-9d0c-5b8a8f1f2d33", "rating": 4},
+            ]
+        },
+    )
+
+    concert_id: UUID | None = Field(default=None, description="Of a show found by search; then nothing of the rest.")
+    artist: Text | None = None
+    night: date | None = Field(default=None, description="On which it began; after midnight is the evening before.")
+    venue: Text | None = None
+    city: Text | None = None
+    region: Text | None = None
+    country: str | None = Field(default=None, pattern="^[A-Z]{2}$", description="ISO 3166-1 alpha-2.")
+    lat: Latitude | None = None
+    lon: Longitude | None = None
+    festival: Text | None = None
+    songs: tuple[Text, ...] = Field(default=(), max_length=500)
+
+    @model_validator(mode="after")
+    def _is_one(self) -> Self:
+        facts = [name for name in _FACTS if getattr(self, name)]
+        if self.concert_id is not None and facts:
+            raise ValueError(f"concert_id says all of it: leave out {', '.join(facts)}")
+        if self.concert_id is None and (self.artist is None or self.night is None):
+            raise ValueError("needs artist and night, or the concert_id of a show that is known")
+        if (self.lat is None) != (self.lon is None):
+            raise ValueError("lat and lon go together")
+        if any("\x00" in one for name in _FACTS for one in _texts(getattr(self, name))):
+            raise ValueError("must not contain NUL")
+        return self
+
+
+_FACTS = ("artist", "night", "venue", "city", "region", "country", "lat", "lon", "festival", "songs")
+
+Year = Annotated[int | None, QueryParameter(name="year", ge=1900, le=2200)]
+Artist = Annotated[str | None, QueryParameter(name="artist", max_length=200, description="Part of a name.")]
+Venue = Annotated[str | None, QueryParameter(name="venue", max_length=200, description="Part of its name or town's.")]
+
+
+@get("/", summary="Your shows, latest first, with counts", responses=told(400))
+async def read_journal(
+    services: NamedDependency[Services],
+    user: NamedDependency[str],
+    year: Year = None,
+    artist: Artist = None,
+    venue: Venue = None,
+    take: Take = TAKE,
+    cursor: Cursor = None,
+) -> JournalPage:
+    """What you confirmed."""
+    before, after = place_of(cursor, str, str) if cursor else (None, None)
+    place = _place(before, after)
+    chosen = {
+        "user": user,
+        "year": year,
+        "artist": artist and anywhere(plain("artist", artist) or ""),
+        "venue": venue and anywhere(plain("venue", venue) or ""),
+        "one": None,
+    }
+    async with services.engine.connect() as connection:
+        rows = (await connection.execute(PAGE, chosen | place | {"most": take + 1})).all()
+        counted = (await connection.execute(COUNTS, chosen)).one()
+    page = rows[:take]
+    more = cursor_of([page[-1].night.isoformat(), str(page[-1].suggestion_id)]) if len(rows) > take else None
+    counts = Counts(shows=counted.shows, artists=counted.artists, venues=counted.venues, years=counted.years)
+    return JournalPage(data=[_show(row) for row in page], meta=JournalMeta(next_cursor=more, take=take, counts=counts))
+
+
+@get("/{suggestion_id:str}", summary="One of your shows", responses=told(404))
+async def read_show(
+    services: NamedDependency[Services], user: NamedDependency[str], suggestion_id: FromPath[str]
+) -> Answer[JournalShow]:
+    """With what you keep of it."""
+    async with services.engine.connect() as connection:
+        return Answer(data=await _one(connection, user, suggestion_uuid(suggestion_id)))
+
+
+@patch("/{suggestion_id:str}", summary="Note, rating and company of a show", responses=told(400, 404))
+async def keep_of_show(
+    services: NamedDependency[Services],
+    user: NamedDependency[str],
+    suggestion_id: FromPath[str],
+    data: JSONBody[Kept],
+    idempotency_key: Key = None,
+) -> Answer[JournalShow]:
+    """Private. Null takes away, absent leaves as it is; `with` null: as the entry says."""
+    one = suggestion_uuid(suggestion_id)
+    said = {name: getattr(data, name) for name in data.model_fields_set}
+
+    async def write(connection: AsyncConnection) -> JournalShow:
+        show = await _one(connection, user, one)
+        await _put(connection, user, show.entry_id, said)
+        return await _one(connection, user, one)
+
+    call = Call(user, idempotency_key, ["keep", str(one), data.model_dump(mode="json", exclude_unset=True)])
+    return Answer(data=await write_once(services.engine, call, JournalShow, write))
+
+
+@post("/", status_code=201, summary="Write a show into the journal", responses=told(400, 404, 409))
+async def write_show(
+    services: NamedDependency[Services],
+    user: NamedDependency[str],
+    trace: NamedDependency[str],
+    data: JSONBody[OwnShow],
+    idempotency_key: Key = None,
+    device: Device = None,
+) -> Answer[JournalShow]:
+    """The same show written twice is one show."""
+    now = services.clock()
+    if data.night is not None and not EARLIEST <= data.night <= now.date() + timedelta(days=1):
+        raise InvalidError(
+            "The request is not valid.",
+            [
+                Detail(
+                    field="night", message=f"must lie between {EARLIEST} and today: a journal is of shows you were at"
+                )
+            ],
+        )
+
+    async def write(connection: AsyncConnection) -> JournalShow:
+        decision, entry = await _told(connection, user, data, now)
+        await lock(connection, user, [decision.entry_id])
+        in_force = (await read_decisions(connection, user, [decision.entry_id]))[decision.entry_id]
+        confirmed = the_confirmed(in_force)
+        if confirmed is not None and confirmed.concert_id != decision.concert_id:
+            raise conflict(confirmed)
+        if confirmed is None:
+            shards = services.settings.outbox_shards
+            line = outgoing(entry, trace=trace, stage=STAGE)
+            await connection.execute(insert(OutboxRow).values(**outbox_values(line, shards)))
+            wish = Wish(user, decision.suggestion_id, Action.CONFIRMED, now, trace, device=device)
+            await keep(connection, [decision], wish, shards)
+        await _put(connection, user, decision.entry_id, _private(data))
+        return await _one(connection, user, decision.suggestion_id)
+
+    call = Call(user, idempotency_key, ["journal", data.model_dump(mode="json", exclude_unset=True)])
+    return Answer(data=await write_once(services.engine, call, JournalShow, write))
+
+
+async def _told(connection: AsyncConnection, user: str, data: OwnShow, now: datetime) -> tuple[Decision, Entry]:
+    """The confirmation, and the line of history that it stands on."""
+    members: tuple[Member, ...] = ()
+    if data.concert_id is not None:
+        concert = await present_concert(connection, data.concert_id)
+        if concert is None:
+            raise NotFoundError("concert", f"There is no concert {data.concert_id}. Look for it with GET /v1/search.")
+        facts, members, concert_id = concert.facts, concert.members, concert.concert_id
+        entry_id = OWN + content_hash([str(concert_id)])[:16]
+    else:
+        assert data.artist is not None and data.night is not None
+        place = Place(
+            name=data.venue, city=data.city, region=data.region, country=data.country, lat=data.lat, lon=data.lon
+        )
+        facts = Facts(
+            artist=data.artist,
+            night=data.night,
+            place=place,
+            status=Status.HAPPENED,
+            festival=data.festival,
+            songs=data.songs,
+        )
+        entry_id = OWN + content_hash(facts.model_dump(mode="json", exclude={"songs"}))[:16]
+        concert_id = ids.own_concert_id(user, entry_id)
+    remembered = Remembered(
+        artist=facts.artist,
+        date=facts.night.isoformat(),
+        venue=facts.place.name,
+        city=facts.place.city,
+        region=facts.place.region,
+        country=facts.place.country,
+        lat=facts.place.lat,
+        lon=facts.place.lon,
+        songs=data.songs,
+    )
+    entry = Entry.model_validate(
+        remembered.model_dump(by_alias=True, exclude_none=True)
+        | {"user": user, "entry_id": entry_id, "seen_at": now, "origin": EntryOrigin.API}
+    )
+    decision = Decision(
+        decision_id=uuid4(),
+        user=user,
+        entry_id=entry_id,
+        entry=remembered,
+        suggestion_id=ids.suggestion_id(user, entry_id, concert_id),
+        concert_id=concert_id,
+        action=Action.CONFIRMED,
+        decided_at=now,
+        listing_ids=tuple(member.listing_id for member in members),
+        concert=facts,
+        members=members,
+    )
+    return decision, entry
+
+
+def _private(data: Private) -> dict[str, Any]:
+    return {name: getattr(data, name) for name in data.model_fields_set & set(Private.model_fields)}
+
+
+async def _put(connection: AsyncConnection, user: str, entry_id: str, said: dict[str, Any]) -> None:
+    columns = {("company" if name == "with_" else name): value for name, value in said.items()}
+    if columns:
+        row = upsert(JournalRow).values(user_id=user, entry_id=entry_id, **columns)
+        await connection.execute(
+            row.on_conflict_do_update(
+                index_elements=["user_id", "entry_id"], set_={**columns, "updated_at": func.now()}
+            )
+        )
+
+
+async def _one(connection: AsyncConnection, user: str, suggestion_id: UUID) -> JournalShow:
+    asked = {"user": user, "year": None, "artist": None, "venue": None, "one": suggestion_id}
+    row = (await connection.execute(PAGE, asked | {"before": None, "after": None, "most": 1})).one_or_none()
+    if row is None:
+        raise NotFoundError("show", f"There is no show {suggestion_id} in your journal. Confirm it first.")
+    return _show(row)
+
+
+def _show(row: Any) -> JournalShow:
+    decision = Decision.model_validate(row.said)
+    facts = Facts.model_validate(row.concert) if row.concert else decision.concert
+    assert facts is not None
+    members = row.concert["members"] if row.concert else [one.model_dump() for one in decision.members]
+    addresses = dict.fromkeys(filter(None, (web(one.get("url")) for one in members)))
+    came = row.company if row.company is not None else row.came or list(decision.entry.with_)
+    return JournalShow(
+        suggestion_id=row.suggestion_id,
+        entry_id=row.entry_id,
+        concert_id=row.concert_id,
+        concert=facts,
+        own=not members,
+        sources=list(addresses),
+        confirmed_at=row.decided_at,
+        note=row.note,
+        rating=row.rating,
+        with_=came,
+    )
+
+
+def _place(before: str | None, after: str | None) -> dict[str, Any]:
+    try:
+        return {"before": before and date.fromisoformat(before), "after": after and UUID(after)}
+    except ValueError as error:
+        raise InvalidError(
+            "The cursor is not valid.",
+            [Detail(field="cursor", message="take meta.next_cursor of the answer before, unchanged")],
+        ) from error
+
+
+def _texts(value: Any) -> list[str]:
+    return (
+        [value]
+        if isinstance(value, str)
+        else [one for one in value if isinstance(one, str)]
+        if value and isinstance(value, tuple)
+        else []
+    )
+
+
+router = Router(
+    "/v1/journal",
+    route_handlers=[read_journal, read_show, keep_of_show, write_show],
+    opt={"credential": "bearer"},
+    tags=["journal"],
+)
