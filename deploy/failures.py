@@ -26,6 +26,7 @@ from aiokafka.errors import KafkaError
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
+from deploy.garbage import leave_imports_alone
 from deploy.settings import PREFIX, Settings, SettingsError
 
 T = TypeVar("T")
@@ -329,6 +330,7 @@ def run_process(main: Coroutine[Any, Any, int]) -> int:
     A task or a thread that waits for a store which went silent would keep the process for as long as that store likes.
     What matters is committed by then, or will be read again.
     """
+    leave_imports_alone()
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
     try:

@@ -191,7 +191,7 @@ class _UnderWay:
         report = await runs.end(self.engine, self._report(outcome, verdict))
         if self.run.trigger is Trigger.WANTED:
             keys = await wanted.keys_of(self.engine, self.errand)
-            await wanted.tried(self.engine, keys, self.run.run_id, report.counts.scraped, self.clock)
+            await wanted.tried(self.engine, keys, self.run.run_id, self._figures.years, self.clock)
         await alerts.about(self.engine, self.settings, report, self.clock)
         if crash is not None:
             raise crash

@@ -4,7 +4,6 @@ Nothing here knows of runs: `spiders.crawl` records them, `spiders.authoring.try
 """
 
 import asyncio
-import gc
 import signal
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager
@@ -18,6 +17,7 @@ from scrapy.settings import Settings as ScrapySettings
 from scrapy.utils.reactor import install_reactor
 from twisted.python.failure import Failure
 
+from deploy.garbage import leave_imports_alone
 from schemas.tables import RunState
 from spiders.delivery import Counts, Delivery, Lost, NotDelivered, pipeline
 from spiders.errand import Errand
@@ -28,8 +28,6 @@ T = TypeVar("T")
 Progress = Callable[[Counts, int], None]
 """Called about twice a second with the counts and the pages so far."""
 PROGRESS_S = 0.5
-GC_EVERY = 20_000
-"""New objects until the youngest are looked through; Python's 700 are a few items."""
 REACTOR = "twisted.internet.asyncioreactor.AsyncioSelectorReactor"
 
 
@@ -192,6 +190,9 @@ async def crawl(
             f"the crawl yielded nothing: {crawled.pages} pages read from {crawled.keyless(crawled.start_url)}, "
             f"no {spider.format} in it"
         )
+    if not faults and whole and counts.scraped == counts.rejected:
+        because = f", the first because {tally.first_refused}" if tally.first_refused else ""
+        faults.append(f"the crawl yielded nothing: all {counts.rejected:,} items that it read were refused{because}")
     if not faults and not brake.why and crawled.cut and crawled.cut == crawled.leaving and not counts.scraped:
         faults.append(crawled.cut)  # the quota was used up before anything was read
     if not faults and not counts.settled:
@@ -217,10 +218,7 @@ def in_reactor(work: Callable[[], Coroutine[Any, Any, T]]) -> T:
     reactor: Any = installed  # it is a module to type checkers
     done: list[asyncio.Task[T]] = []
 
-    # What is imported stays: looked through again and again, it costs a crawl a tenth of its time.
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(GC_EVERY, *gc.get_threshold()[1:])
+    leave_imports_alone()
 
     def start() -> None:
         task = asyncio.get_event_loop().create_task(work())

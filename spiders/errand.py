@@ -8,6 +8,8 @@ from urllib.parse import urlsplit
 
 from deploy.settings import SettingsError
 
+PORTS = {"http": "80", "https": "443"}
+"""A scheme's own."""
 LISTS = ("artist", "mbid", "since", "until", "start_url", "source", "full")
 
 
@@ -39,10 +41,13 @@ class Errand:
     def scope(self, spider: str, source: str, start_url: str) -> str:
         """What it covers, as one text: watermarks and disappearances count within it.
 
-        Two agendas read by one spider are two scopes. A port does not count: a demo's site has another each time.
+        Two agendas read by one spider are two scopes, and so are two servers of one host. The scheme's own port says
+        nothing, written or not; who signs in does not count.
         """
         parts = urlsplit(start_url)
-        address = parts._replace(netloc=parts.hostname or "").geturl()
+        port = parts.netloc.rpartition("@")[2].rpartition(":")[2]
+        other = f":{port}" if port.isdigit() and port != PORTS.get(parts.scheme) else ""
+        address = parts._replace(netloc=f"{parts.hostname or ''}{other}").geturl()
         told = [spider, source, address, self.artist, self.mbid, *(f"{k}={v}" for k, v in sorted(self.more.items()))]
         return " ".join(part for part in told if part)
 

@@ -138,8 +138,8 @@ USED = text("select key, used from state.quotas where day = :day and key = any(c
 TRIED = text(
     """
     insert into state.wanted_tries as t (artist_key, year, spider, tries, found, last_tried_at, next_at, last_run)
-    select artist_key, year, :spider, 1, :found, :at, :at + cast(:first as interval), :run
-    from json_to_recordset(cast(:rows as json)) as r (artist_key text, year int)
+    select artist_key, year, :spider, 1, found, :at, :at + cast(:first as interval), :run
+    from json_to_recordset(cast(:rows as json)) as r (artist_key text, year int, found int)
     order by artist_key, year
     on conflict (artist_key, year, spider) do update set
         tries = t.tries + 1, found = excluded.found, last_tried_at = excluded.last_tried_at,
@@ -416,12 +416,18 @@ async def searching(
     ]
 
 
-async def tried(engine: AsyncEngine, keys: Iterable[str], run_id: UUID, found: int, clock: Clock = utc_now) -> None:
-    """A search for these rows has ended with so many items: its spider rests from them for a while.
+async def tried(
+    engine: AsyncEngine, keys: Iterable[str], run_id: UUID, found: Mapping[str, int], clock: Clock = utc_now
+) -> None:
+    """A search for these rows has ended with so many items of each year: its spider rests from them for a while.
 
-    LookupError: there is no such run. A run counts once, however often it is told of.
+    `found`: the `years` of the run's figures. LookupError: there is no such run. A run counts once, however often it is
+    told of.
     """
-    rows = [dict(zip(("artist_key", "year"), _key_of(key), strict=True)) for key in keys]
+    rows = [
+        {"artist_key": artist_key, "year": year, "found": found.get(str(year), 0)}
+        for artist_key, year in map(_key_of, keys)
+    ]
     if not rows:
         return
     query = text("select spider, state from state.runs where run_id = :run")
@@ -430,7 +436,7 @@ async def tried(engine: AsyncEngine, keys: Iterable[str], run_id: UUID, found: i
         if run is None:
             raise LookupError(f"there is no run {run_id}")
         first = AGAIN if run.state == RunState.FINISHED.value else AGAIN_AFTER_FAILURE
-        told = {"spider": run.spider, "run": run_id, "found": found, "at": clock(), "first": first, "longest": LONGEST}
+        told = {"spider": run.spider, "run": run_id, "at": clock(), "first": first, "longest": LONGEST}
         await connection.execute(TRIED, told | {"rows": orjson.dumps(rows).decode()})
 
 

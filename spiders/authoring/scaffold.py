@@ -35,7 +35,7 @@ ROOT = Path(__file__).parents[2]
 SAMPLES = Path(__file__).parents[1] / "formats" / "samples"
 SOURCE = ".py.txt"
 READ_AT = datetime(2024, 2, 1, 12, tzinfo=UTC)
-"""The clock of the tests of saved answers: tests.spiders.reading.NOW."""
+"""When the samples were read: tests.spiders.reading.NOW. A saved answer's test reads it on the day it was saved."""
 TELLING = ("artist", "title", "name", "date", "venue", "city", "mbid")
 """Fields that a test of a new source names, as far as its messages have them."""
 LINE = 120
@@ -87,7 +87,9 @@ def new_source(name: str, format_: str, start_url: str = "", root: Path = ROOT) 
     try:
         _write(written.source, text.encode())
         _write(written.answer, body)
-        found = _read(written, name, url)
+        found, refused = _read(written, name, url, READ_AT)
+        if refused:
+            raise SettingsError(f"{written.answer.name}: {'; '.join(refused)}. Remedy: a sample that is read whole.")
         _write(written.test, test_of(written, name, url, found).encode())
     except BaseException:
         for path in written.files:
@@ -100,20 +102,35 @@ def new_source(name: str, format_: str, start_url: str = "", root: Path = ROOT) 
     return Written(*written.files, len(found))
 
 
-def expected(name: str, root: Path = ROOT) -> tuple[Path, list[RawMessage]]:
-    """Write the test of a source anew, to expect what the source makes of its saved answer now. SettingsError."""
+def expected(name: str, root: Path = ROOT) -> tuple[Path, list[RawMessage], list[str]]:
+    """Write the test of a source anew, to expect what the source makes of its saved answer now: messages and refusals.
+
+    The answer is read as on the day that the test names, at first the day it was saved: a calendar's coming shows and a
+    date without a year depend on it. SettingsError.
+    """
     tests = root / "tests" / "spiders"
     source, test = root / "spiders" / "sources" / f"{name}.py", tests / f"test_{name}.py"
     answers = sorted((tests / "answers").glob(f"{name}.*"))
-    url = re.search(r'^URL = "([^"]+)"$', test.read_text(encoding="utf-8"), re.MULTILINE) if test.is_file() else None
-    if not source.is_file() or url is None or len(answers) != 1 or "EXPECTED" not in test.read_text(encoding="utf-8"):
+    before = test.read_text(encoding="utf-8") if test.is_file() else ""
+    url = re.search(r'^URL = "([^"]+)"$', before, re.MULTILINE)
+    if not source.is_file() or url is None or len(answers) != 1 or "EXPECTED" not in before:
         raise SettingsError(
             f"{name} has no source, answer and test as `gigz spider new` writes them. Remedy: edit {test} by hand."
         )
     written = Written(source, answers[0], test, 0)
-    found = _read(written, name, url[1])
-    test.write_text(test_of(written, name, url[1], found), encoding="utf-8")
-    return test, found
+    read_at = _read_at(before, answers[0])
+    found, refused = _read(written, name, url[1], read_at)
+    test.write_text(test_of(written, name, url[1], found, len(refused), read_at), encoding="utf-8")
+    return test, found, refused
+
+
+def _read_at(test: str, answer: Path) -> datetime:
+    """The day in the test; where it is still the sample's, the one on which the answer was saved."""
+    told = re.search(r"^READ_AT = datetime\((\d+), (\d+), (\d+), 12, tzinfo=UTC\)$", test, re.MULTILINE)
+    day = READ_AT if told is None else datetime(int(told[1]), int(told[2]), int(told[3]), 12, tzinfo=UTC)
+    if day != READ_AT:
+        return day
+    return datetime.fromtimestamp(answer.stat().st_mtime, UTC).replace(hour=12, minute=0, second=0, microsecond=0)
 
 
 def check_name(name: str) -> None:
@@ -144,24 +161,36 @@ def class_name(name: str) -> str:
     return "".join(part.capitalize() for part in name.split("_")) + "Spider"
 
 
-def test_of(written: Written, name: str, url: str, found: Sequence[RawMessage]) -> str:
-    """The test: what the source makes of the saved answer."""
+def test_of(
+    written: Written,
+    name: str,
+    url: str,
+    found: Sequence[RawMessage],
+    refused: int = 0,
+    read_at: datetime = READ_AT,
+) -> str:
+    """The test: what the source makes of the saved answer, and how much of it it refuses."""
     names = [field for field in TELLING if any(field in message.fields for message in found)]
     rows = [_literal({field: message.fields.get(field) for field in names}) for message in found]
+    none = "unreadable(found) == []" if not refused else f"len(unreadable(found)) == {refused}"
     return f'''"""What {name} makes of the answer that was saved of it."""
+
+from datetime import UTC, datetime
 
 from spiders.sources.{name} import {class_name(name)}
 from tests.spiders.reading import answer, messages, spider_for, unreadable
 
 URL = "{url}"
+READ_AT = datetime({read_at.year}, {read_at.month}, {read_at.day}, 12, tzinfo=UTC)
 EXPECTED = [
 {chr(10).join(rows)}
 ]
 
 
 def test_the_saved_answer_gives_these_messages() -> None:
-    found = list(spider_for({class_name(name)}, URL).parse(answer("{written.answer.name}", URL)))
-    assert unreadable(found) == []
+    spider = spider_for({class_name(name)}, URL, now=READ_AT)
+    found = list(spider.parse(answer("{written.answer.name}", URL)))
+    assert {none}
     assert [{{name: message.fields.get(name) for name in EXPECTED[0]}} for message in messages(found)] == EXPECTED
 '''
 
@@ -186,19 +215,19 @@ def _write(path: Path, body: bytes) -> None:
         raise SettingsError(f"{path} cannot be written: {error.strerror}. Remedy: a checkout that is yours.") from error
 
 
-def _read(written: Written, name: str, url: str) -> list[RawMessage]:
-    """What the new source makes of its answer."""
+def _read(written: Written, name: str, url: str, read_at: datetime) -> tuple[list[RawMessage], list[str]]:
+    """What a source makes of its answer, and why it refuses rows of it. SettingsError when the answer as such fails."""
     kind = HtmlResponse if written.answer.suffix == ".html" else TextResponse
     response = kind(url, body=written.answer.read_bytes(), encoding="utf-8", request=Request(url))
-    spider = _declared(written.source, name)(errand=Errand(start_url=url), clock=lambda: READ_AT)
+    spider = _declared(written.source, name)(errand=Errand(start_url=url), clock=lambda: read_at)
     found = list(spider.parse(response))
-    wrong = [one.text for one in found if isinstance(one, Unreadable)] + spider.faults
+    refused = [one.text for one in found if isinstance(one, Unreadable)]
     messages = [one for one in found if isinstance(one, RawMessage)]
-    if wrong or not messages:
-        told = "; ".join(wrong) or "no message in it"
+    if spider.faults or not messages:
+        told = "; ".join([*refused, *spider.faults]) or "no message in it"
         at = f"{written.answer.name} cannot be read by {name} as from {url}"
         raise SettingsError(f"{at}: {told}. Remedy: change the source until it can.")
-    return messages
+    return messages, refused
 
 
 def _declared(path: Path, name: str) -> type[SourceSpider]:

@@ -20,7 +20,7 @@ from scrapy.http import HtmlResponse, Response, TextResponse
 from scrapy.utils.log import configure_logging
 
 from deploy.settings import PREFIX, Settings, SettingsError
-from schemas.raw import RawEvent, RawMessage
+from schemas.raw import RawEvent, RawMessage, RawSetlist
 from spiders.contact import check_contact
 from spiders.crawling import crawl, in_reactor
 from spiders.delivery import Counts, Lost
@@ -28,6 +28,7 @@ from spiders.errand import Errand
 from spiders.formats import formats
 from spiders.formats.base import Item, SourceSpider, Unreadable
 from spiders.formats.catalogue_rows import Row, Unusable, table_of
+from spiders.formats.feed import FeedSpider, date_advice
 from spiders.formats.file_catalogue import FileCatalogueSpider, check_file
 from spiders.formats.json_api import glanced
 from spiders.polite import scrapy_settings
@@ -56,11 +57,27 @@ class Fit:
     asks: int = 0
     """Further pages that a crawl would ask for; `follows` are the first."""
     faults: tuple[str, ...] = ()
+    advice: str = ""
+    """What the format itself says to answers that it recognises and cannot use."""
 
     @property
     def filled(self) -> int:
         """Fields in all messages shown: of two that fit, the one that understands more."""
         return sum(len(message.fields) for message in self.messages)
+
+    @property
+    def hint(self) -> str:
+        """What is lacking although a line in the source would give it; empty: nothing."""
+        if self.advice:
+            return self.advice
+        if not self.messages or self.messages[0].topic not in (RawEvent.topic, RawSetlist.topic):
+            return ""
+        if any(message.fields.get(name) for message in self.messages for name in ("venue", "city")):
+            return ""
+        return (
+            "no venue and no town in these. Where all is in one house, the source declares it: "
+            'house = {"venue": "...", "city": "...", "country": "DK"}. Without a town the hour is left out, too.'
+        )
 
     def as_json(self) -> dict[str, Any]:
         """For `--json`."""
@@ -77,6 +94,7 @@ class Fit:
             "more_pages": self.asks,
             "follows": list(self.follows),
             "faults": list(self.faults),
+            "hint": self.hint or None,
         }
 
 
@@ -250,6 +268,8 @@ def _remedy_of(settings: Settings, url: str, told: str) -> str:
     known = next((spider for spider in SPIDERS if _host(url) in spider.key_hosts), None)
     if known is not None and not getattr(settings, known.key_setting).get_secret_value():
         return f"{known.name} needs a key of your own: {PREFIX}{known.key_setting.upper()}."
+    if "cannot be found" in told:
+        return "look whether the host's name is spelled right."
     if "robots.txt" in told:
         return "ask the site for a feed or an API: what its robots.txt forbids is not read."
     if re.search(r"answered 40[134]", told):
@@ -334,6 +354,7 @@ def _reading(kind: type[SourceSpider], why: str, response: Response, limit: int)
         follows=tuple(follows),
         asks=asks,
         faults=tuple(faults),
+        advice="" if total or not issubclass(kind, FeedSpider) else date_advice(response, kind),
     )
 
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
     from deploy.settings import Settings
+    from spiders.runs import RunReport
 
 app = typer.Typer(help="One run of a spider.", no_args_is_help=True)
 STYLES = {
@@ -155,11 +156,58 @@ def page(row: Any, log: list[Any]) -> "Iterator[RenderableType]":
     if row.host:
         limit = f" · time limit {_duration(row.timeout_s)}" if row.timeout_s else ""
         yield _line("process", f"{row.pid} on {row.host}{limit}")
-    if row.why:
-        yield _line("why", row.why, STYLES[state])
+    yield from _outcome(row, row if row.started_at else None)
+    if log:
+        yield Text("\nwho did what", "bold")
+        table = Table(box=None, pad_edge=False, show_header=False)
+        for line in log:
+            style = STYLES.get(line.after or "", "default")
+            table.add_row(
+                Text(instant(line.at), "dim"),
+                Text(line.after or "", style),
+                Text(f"{line.who}" + (f": {line.why}" if line.why else ""), overflow="fold"),
+            )
+        yield table
+    if row.log_tail:
+        lines = row.log_tail.splitlines()
+        told = f"last {LOG_LINES} of {len(lines)} lines kept" if len(lines) > LOG_LINES else "all of it"
+        yield Text.assemble("\n", ("log", "bold"), (f", {told}", "dim"))
+        for one in lines[-LOG_LINES:]:
+            yield readable(one)
+
+
+def summary(report: "RunReport") -> "Iterator[RenderableType]":
+    """What came of a run that just ended, as its page tells it, and the verdict."""
+    from rich.text import Text
+
+    state, run = report.state.value, str(report.run_id)[:8]
+    yield Text.assemble((run, "bold"), "  ", (report.spider, "bold"), "  ", (state, STYLES[state]), overflow="fold")
+    yield _line("from", report.start_url)
+    took_s = (report.finished_at - report.started_at).total_seconds()
+    yield _line("time", f"{instant(report.started_at)} to {instant(report.finished_at)} ({_duration(took_s)})")
+    yield from _outcome(report, report.counts)
+    judged = report.figures.get("judged", {})
+    if report.suspect:
+        withheld = " The watermark did not move and nothing vanished." if judged.get("withholds") else ""
+        yield _line("verdict", f"suspect: {len(report.findings)} beyond the limit.{withheld}", "red")
+        yield _line("", f"gigz monitors explain {run}")
+    elif report.ok:
+        cold = "; too few good runs for a baseline yet" if judged.get("cold") else ""
+        yield _line("verdict", f"good{cold}", "green")
+    else:
+        yield _line("verdict", f"{state}: gigz run show {run}", STYLES[state])
+
+
+def _outcome(row: Any, counts: Any | None) -> "Iterator[RenderableType]":
+    """Of a run's row or report: why it ended so, counts, requests, coverage, errors, findings."""
+    from rich.table import Table
+    from rich.text import Text
+
     figures = row.figures
-    if row.started_at:
-        yield _line("items", _items(row))
+    if row.why:
+        yield _line("why", row.why, STYLES[row.state.value])
+    if counts is not None:
+        yield _line("items", _items(counts))
         if figures.get("known") or figures.get("new"):
             new, known, missing = (figures.get(name, 0) for name in ("new", "known", "missing"))
             yield _line("ids", f"{new:,} new, {known:,} known before, {missing:,} of them not found")
@@ -178,23 +226,6 @@ def page(row: Any, log: list[Any]) -> "Iterator[RenderableType]":
             yield _line("", f"- {sample}")
     for number, finding in enumerate(row.findings):
         yield _line("" if number else "findings", f"- {finding.get('text', '')}", "red")
-    if log:
-        yield Text("\nwho did what", "bold")
-        table = Table(box=None, pad_edge=False, show_header=False)
-        for line in log:
-            style = STYLES.get(line.after or "", "default")
-            table.add_row(
-                Text(instant(line.at), "dim"),
-                Text(line.after or "", style),
-                Text(f"{line.who}" + (f": {line.why}" if line.why else ""), overflow="fold"),
-            )
-        yield table
-    if row.log_tail:
-        lines = row.log_tail.splitlines()
-        told = f"last {LOG_LINES} of {len(lines)} lines kept" if len(lines) > LOG_LINES else "all of it"
-        yield Text.assemble("\n", ("log", "bold"), (f", {told}", "dim"))
-        for one in lines[-LOG_LINES:]:
-            yield readable(one)
 
 
 def readable(line: str) -> Any:
@@ -272,6 +303,8 @@ def _requests(row: Any) -> str:
     statuses = ", ".join(f"{n:,} × {status}" for status, n in figures.get("statuses", {}).items())
     told = [f"{figures.get('requests', 0):,}" + (f": {statuses}" if statuses else ""), f"{row.pages:,} pages"]
     size = figures.get("bytes", 0)
+    if absent := figures.get("nothing_found"):
+        told.insert(1, f"{absent:,} of them say that nothing was found")
     told.append(f"{size / 1e6:,.1f} MB" if size >= 100_000 else f"{size:,} bytes")
     if latency := figures.get("latency_s"):
         told.append(f"{latency * 1000:,.0f} ms an answer")

@@ -93,7 +93,7 @@ def list_schedules(as_json: AsJson = False) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from spiders.commands.runs import STYLES, instant
+    from spiders.commands.runs import STYLES
     from spiders.schedule import shown
     from spiders.schedule.operations import status_of
 
@@ -111,6 +111,7 @@ def list_schedules(as_json: AsJson = False) -> None:
         typer.echo(json.dumps({"schedules": told, "scheduler_active": active}, default=str))
         return
     table = Table("schedule", "spider", "cron", "next", "last run", box=None, pad_edge=False)
+    table.columns[3].no_wrap = True
     now = datetime.now().astimezone()
     for row in rows:
         when = {"paused": "[yellow]paused[/]", "never": "[red]never[/]", "due": "[green]due[/]"}
@@ -120,7 +121,7 @@ def list_schedules(as_json: AsJson = False) -> None:
             row.name,
             what,
             row.cron + ("" if row.tz == "UTC" else f" [dim]{row.tz}[/]"),
-            when.get(status_of(row, now)) or instant(row.next_at),
+            when.get(status_of(row, now)) or _date(row.next_at, row.tz),
             f"[{STYLES.get(last, 'default')}]{last}[/] [dim]{str(row.last_run)[:8]}[/]" if last else "",
         )
     console = Console(highlight=False, emoji=False)
@@ -224,16 +225,22 @@ async def _tell(operations: "Operations", plan: "Plan") -> None:
 
 def _dates(plan: "Plan", number: int = 3) -> list[str]:
     from spiders.formats.base import utc_now
-    from spiders.schedule import zone_of
 
     told, moment = [], utc_now()
     for _ in range(number):
         date = plan.cron.after(moment)
         if date is None:
             break
-        told.append(date.astimezone(zone_of(plan.cron.tz)).strftime("%a %Y-%m-%d %H:%M %Z"))
+        told.append(_date(date, plan.cron.tz))
         moment = date
     return told
+
+
+def _date(at: datetime, tz: str) -> str:
+    """On the clocks of the schedule's zone, with its name."""
+    from spiders.schedule import zone_of
+
+    return at.astimezone(zone_of(tz)).strftime("%a %Y-%m-%d %H:%M %Z")
 
 
 def _warn_of_no_scheduler(active: bool) -> None:

@@ -149,10 +149,13 @@ def expect(name: Annotated[str, typer.Argument(help="A source that `gigz spider 
     """Write its test anew: to expect what it makes of its saved answer now. Look at what it says."""
     from spiders.authoring.scaffold import ROOT, expected
 
-    test, found = expected(name)
+    test, found, refused = expected(name)
     for message in found:
         typer.echo(f"{message.source_id}  {json.dumps(message.fields, ensure_ascii=False)}")
-    typer.echo(f"wrote {test.relative_to(ROOT)}: {len(found)} messages")
+    for text in refused:
+        typer.echo(f"refused  {text}")
+    more = f", {len(refused)} refused" if refused else ""
+    typer.echo(f"wrote {test.relative_to(ROOT)}: {len(found)} messages{more}")
 
 
 # -- gigz spider try --------------------------------------------------------------------------------------------------
@@ -231,6 +234,8 @@ def _show_fit(line: Any, fit: "Fit") -> None:
         line(f"    {fields}")
     for told in fit.unreadable:
         line(f"  unreadable: {told}", "yellow")
+    if fit.hint:
+        line(f"  hint: {fit.hint}", "yellow")
     for address in fit.follows:
         line(f"  next: {address}", "dim")
     for told in fit.faults:

@@ -8,7 +8,6 @@ Errors
 """
 
 import asyncio
-import random
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,23 +17,19 @@ from uuid import UUID
 
 import orjson
 from sqlalchemy import text
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from deploy.clients import unusable
+from deploy.failures import Meaning, pauses, postgres_meaning
 from deploy.settings import Settings
 from schemas.message import body_without_nul
 from schemas.raw import RawKind, RawMessage
 
 T = TypeVar("T")
-FIRST_PAUSE_S = 0.2
-LONGEST_PAUSE_S = 5.0
 PAGE = 500
 """Rows read at a time of those that are to vanish."""
-PASSING_CLASSES = ("08", "40", "53", "55", "57", "58")
-"""https://www.postgresql.org/docs/18/errcodes-appendix.html: connection, rolled back, resources, locked, operator,
-system. They pass by themselves."""
 
 
 class NotRemembered(Exception):
@@ -243,28 +238,19 @@ class Memory:
 async def persist(work: Callable[[], Awaitable[T]], settings: Settings) -> T:
     """What `work` gives as soon as PostgreSQL lets it; NotRemembered after `retry_deadline_s`."""
     deadline = time.monotonic() + settings.retry_deadline_s
-    pause = FIRST_PAUSE_S
-    while True:
+    for pause in pauses():
         try:
             async with asyncio.timeout(deadline - time.monotonic()):
                 return await work()
-        except (DBAPIError, PoolTimeoutError, OSError, TimeoutError) as error:
-            if isinstance(error, DBAPIError) and not passes(error):
+        except (DBAPIError, PoolTimeoutError, OSError) as error:
+            if postgres_meaning(error) is not Meaning.PASSES:
                 raise
             if time.monotonic() + pause >= deadline:
                 why = str(getattr(error, "orig", None) or error) or "does not answer"
                 told = unusable("postgres", settings, why)
                 raise NotRemembered(f"{told} (tried for {settings.retry_deadline_s:g} s)") from error
-        await asyncio.sleep(pause * random.uniform(0.75, 1.25))
-        pause = min(LONGEST_PAUSE_S, pause * 2)
-
-
-def passes(error: DBAPIError) -> bool:
-    """Whether waiting may help: the server is away or busy, the statement is not at fault."""
-    state: str = getattr(error.orig, "sqlstate", None) or ""
-    if state:
-        return state.startswith(PASSING_CLASSES)
-    return error.connection_invalidated or isinstance(error, OperationalError | InterfaceError)
+        await asyncio.sleep(pause)
+    raise AssertionError("pauses have no end")
 
 
 def _keys(asked: Iterable[Key]) -> str:

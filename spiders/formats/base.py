@@ -222,11 +222,16 @@ class SourceSpider(Spider):
         return sorted((places - {*LISTS, "year"}) | cls.takes)
 
     @classmethod
+    def declared_in(cls) -> str:
+        """Where an operator mends it: the source's own file; of a format that no source has declared yet, theirs."""
+        return "your spider" if cls.__module__.startswith("spiders.formats.") else cls.__module__
+
+    @classmethod
     def check_arguments(cls, errand: Errand) -> None:
         """SettingsError names an argument that it does not know, and those that it does."""
         known = cls.arguments()
         if strange := sorted(errand.more.keys() - set(known)):
-            every = [*known, *LISTS]
+            every = [*known, *(name for name in LISTS if cls.search or name not in {"artist", "mbid"})]
             like = get_close_matches(strange[0], every, n=1, cutoff=0.7)
             meant = f"{like[0]}={errand.more[strange[0]]}; " if like else ""
             raise SettingsError(
@@ -402,11 +407,25 @@ class SourceSpider(Spider):
                 payload_type=payload_type,
             )
         except MessageError as error:
-            return self.unreadable(response, Reason(error.reason), error.text, body.encode())
+            told = f"{error.text} ({called(fields) or short(source_id)})"
+            return self.unreadable(response, Reason(error.reason), told, body.encode())
 
     def unreadable(self, response: Response, reason: Reason, text: str, original: bytes) -> Unreadable:
         """Why there is no message."""
         return Unreadable(self.message.topic, self.catalogue, self.public(response.url), reason, text, original)
+
+
+def called(fields: Mapping[str, Any]) -> str:
+    """What people call a row that was refused: 'Moths, 2014-11-14'; empty where it says neither."""
+    name = next((one for one in map(fields.get, ("title", "artist", "name")) if isinstance(one, str) and one), "")
+    day = fields.get("date")
+    return ", ".join(short(one) for one in (name, day if isinstance(day, str) else "") if one)
+
+
+def short(text: str, most: int = 80) -> str:
+    """On one line, cut where it is longer."""
+    told = " ".join(text.split())
+    return told if len(told) <= most else f"{told[: most - 1]}…"
 
 
 def _any_of(keys: Iterable[str]) -> str:

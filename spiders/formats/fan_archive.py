@@ -22,7 +22,7 @@ from deploy.settings import SettingsError
 from schemas.raw import RawMessage, RawSetlist
 from schemas.rejection import Reason
 from spiders.errand import Errand
-from spiders.formats.base import Item, Unreadable, dig, listed, words
+from spiders.formats.base import Item, Unreadable, called, dig, listed, words
 from spiders.formats.json_api import JsonApiSpider, glanced, identifier, plain, whole
 
 NOT_THE_SHOW = ("soundcheck", "sound check", "rehearsal", "tape")
@@ -118,7 +118,8 @@ class FanArchiveSpider(JsonApiSpider):
             if not self._is_asked_for(row):
                 continue
             if show is None:
-                told = f"{self.columns.get('show', 'show')}: Field required"
+                which = called({name: self._text(row, name) for name in ("artist", "date")})
+                told = f"{self.columns.get('show', 'show')}: Field required" + (f" ({which})" if which else "")
                 yield self.unreadable(response, Reason.MISSING_FIELD, told, orjson.dumps(row))
             else:
                 shows.setdefault(show, []).append(row)

@@ -12,6 +12,7 @@ No entity that a feed defines is expanded, and nothing that it points to is fetc
 
 import html
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -45,6 +46,15 @@ CALENDAR = b"urn:ietf:params:xml:ns:icalendar-2.0"
 
 _NAMED = re.compile(r"&([A-Za-z][A-Za-z0-9]*);")
 _XML_OWN = frozenset({"amp", "lt", "gt", "quot", "apos"})
+LOOKED_AT = 20
+"""Rows that are looked through for a date."""
+LONGEST_DATE = 60
+"""Characters; what is longer is a text with a date in it."""
+_DATED = re.compile(
+    r"\b\d{4}-?\d\d-?\d\d|\b\d{1,2}[./-]\d{1,2}[./-]\d{2,4}\b|\b\d{1,2}\.?\s+[^\W\d_]{3,9}\.?,?\s+20\d\d\b"
+    r"|\b[^\W\d_]{3,9}\.?\s+\d{1,2},?\s+20\d\d\b"
+)
+_PUBLISHED = re.compile(r"pubdate|publish|updat|modif|created|issued|builddate|\bdc:date\b", re.IGNORECASE)
 _STEP = re.compile(r"(?:([\w.-]+):)?([\w.-]+|\*)")
 
 
@@ -117,7 +127,7 @@ class FeedSpider(PagesSpider):
             told = " or ".join(f"<{one}>" for one in _several(self.row))
             self.faults.append(
                 f"{response.url}: no row: <{name}> has no {told}. Remedy: look at the feed, and declare the rows it "
-                f"has now in {type(self).__module__}"
+                f"has now in {self.declared_in()}"
             )
         yield from self.give(response, [self._found(response, row) for row in rows])
 
@@ -146,6 +156,46 @@ class FeedSpider(PagesSpider):
             missing=tuple(name for name in wanted if name not in ("artist", "title") or not named),
             original=original.encode(errors="replace"),
         )
+
+
+def date_advice(response: Response, spider: type[FeedSpider]) -> str:
+    """Of a feed whose rows have no date where the spider looks: which element could be it, or that none is."""
+    root = parsed(response)
+    rows = [] if root is None else _rows(root, spider.row)[:LOOKED_AT]
+    if not rows or any(_first(row, spider.fields.get("date", "")) for row in rows):
+        return ""
+    taken = {name for field, names in spider.fields.items() if field != "date" for name in _several(names)}
+    found: Counter[str] = Counter()
+    for row in rows:
+        for path, one in _elements(row):
+            told = [(f"{path}@{name.rpartition('}')[2]}", text) for name, text in one.attrib.items()]
+            told += [] if one.xpath("*") else [(path, one.xpath("string()").get() or "")]
+            found.update(name for name, text in told if name not in taken and _is_date(text))
+    names = [name for name, _ in found.most_common() if not _PUBLISHED.search(name)]
+    published = [name for name, _ in found.most_common() if _PUBLISHED.search(name)]
+    if names:
+        could = " or ".join(f"<{name}>" for name in names[:3])
+        declared = f'fields = {{**FeedSpider.fields, "date": "{names[0]}"}}'
+        return f"no event's date where this format looks. {could} could be it: the source declares {declared}."
+    if published:
+        return (
+            f"no element is an event's date. <{published[0]}> says when a row was published: where that is the night, "
+            f'the source declares fields = {{**FeedSpider.fields, "date": "{published[0]}"}}; else try its calendar '
+            "(.ics) or page."
+        )
+    return "no element of a row is a date: try the site's calendar (.ics), or the page that the rows link to."
+
+
+def _elements(row: Selector) -> Iterable[tuple[str, Selector]]:
+    """What stands in a row and one step below, each as `fields` would name it."""
+    for one in row.xpath("./*"):
+        name = one.xpath("name()").get() or ""
+        yield name, one
+        yield from ((f"{name}/{below.xpath('name()').get()}", below) for below in one.xpath("./*"))
+
+
+def _is_date(text: str) -> bool:
+    return "://" not in text and len(text.strip()) <= LONGEST_DATE and _DATED.search(text) is not None
 
 
 def parsed(response: Response) -> Selector | None:

@@ -120,9 +120,10 @@ class HtmlSpider(PagesSpider):
         page = int(meta.get(PAGE, 1))
         rows = _all(response.selector, self.row)
         if not rows and not (self.pages_at and page > 1) and not (self.empty and _all(response.selector, self.empty)):
+            found_none = f"{self.row!r} finds nothing" if self.row else "none is declared"
             self.faults.append(
-                f"{response.url}: no row: {self.row!r} finds nothing. Remedy: look at the page, and declare the rows "
-                f"it has now in {type(self).__module__}"
+                f"{response.url}: no row: {found_none}. Remedy: look at the page, and declare the rows it has now in "
+                f"{self.declared_in()}"
             )
         found = [one for row in rows for one in self._found(response, row)]
         if self.detail:

@@ -21,7 +21,7 @@ from w3lib.url import add_or_replace_parameter, url_query_parameter
 from deploy.settings import SettingsError
 from schemas.rejection import Reason
 from spiders.errand import Errand
-from spiders.formats.base import Item, SourceSpider, Unreadable, words
+from spiders.formats.base import Item, SourceSpider, Unreadable, called, words
 
 _PERSON = re.compile(r"(/users?/)[^/?#\s]+")
 _MASKED = "***"
@@ -134,7 +134,9 @@ class JsonApiSpider(SourceSpider):
     ) -> Iterator[Item]:
         """The message of one thing; without an id it is unreadable."""
         if source_id is None:
-            yield self.unreadable(response, Reason.MISSING_FIELD, "id: Field required", orjson.dumps(thing))
+            which = called(fields)
+            told = "id: Field required" + (f" ({which})" if which else "")
+            yield self.unreadable(response, Reason.MISSING_FIELD, told, orjson.dumps(thing))
         else:
             yield self.item(
                 response,

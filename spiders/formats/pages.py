@@ -20,7 +20,7 @@ from w3lib.html import remove_tags
 from schemas.message import content_hash
 from schemas.raw import RawEvent, RawMessage
 from schemas.rejection import Reason
-from spiders.formats.base import Item, Shows, SourceSpider
+from spiders.formats.base import Item, Shows, SourceSpider, called
 
 LONGEST_ID = 900
 """Characters; a longer one becomes its hash."""
@@ -61,7 +61,7 @@ class PagesSpider(SourceSpider):
     message: ClassVar[type[RawMessage]] = RawEvent
     shows: ClassVar[Shows] = Shows.UPCOMING
     house: ClassVar[Mapping[str, Any]] = {}
-    """Fields of every message that does not tell them itself: the venue, its city."""
+    """Fields of every message that does not tell them itself: the venue, its city. Empty ones say nothing."""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -76,9 +76,12 @@ class PagesSpider(SourceSpider):
     def give(self, response: Response, found: Iterable[Found]) -> Iterator[Item]:
         """The messages of one page, in its order. What was given before with as much in it is not given again."""
         events: list[Found] = []
-        for one in found:
+        rows = list(found)
+        for place, one in enumerate(rows, 1):
             if one.missing:
-                told = f"{' and '.join(one.missing)}: the page has none here"
+                row = f"row {place}" if len(rows) > 1 else ""
+                which = ", ".join(part for part in (row, called(one.fields)) if part)
+                told = f"{' and '.join(one.missing)}: the page has none here" + (f" ({which})" if which else "")
                 yield self.unreadable(response, Reason.MISSING_FIELD, told, one.original)
             else:
                 events.append(one)
@@ -104,7 +107,7 @@ class PagesSpider(SourceSpider):
     def _complete(self, fields: Mapping[str, Any]) -> dict[str, Any]:
         """With what holds for the whole source, and for a date without a year the month in which it was read."""
         told = {name: value for name, value in fields.items() if value not in (None, "", [], ())}
-        whole = {**self.house, **told}
+        whole = {**{name: value for name, value in self.house.items() if value not in (None, "")}, **told}
         written = whole.get("date")
         if self.shows is Shows.UPCOMING and isinstance(written, str) and not has_year(written):
             whole["read_in"] = f"{self.clock():%Y-%m}"

@@ -1,5 +1,6 @@
 """What a run is judged by: counts, requests by status, bytes, latency, how full the fields are."""
 
+import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass, field
@@ -11,7 +12,8 @@ from scrapy.http import Response
 
 from schemas.raw import RawMessage
 from spiders.delivery import Counts, Lost
-from spiders.formats.base import Item, SourceSpider, Unreadable
+from spiders.formats.base import Item, Left, SourceSpider, Unreadable, short, told_night
+from spiders.polite.limits import LimitsAway, QuotaUsed
 
 SAMPLES = 5
 """Errors of each kind that are told as they were; the rest is counted."""
@@ -20,6 +22,11 @@ LONGEST_SAMPLE = 500
 STATUS = "downloader/response_status_count/"
 EXCEPTION = "downloader/exception_type_count/"
 ROBOTS = "robotstxt/response_status_count/"
+_YEAR = re.compile(r"\b(?:19|20)\d\d\b")
+UNSENT = frozenset(kind.__name__ for kind in (Left, QuotaUsed, LimitsAway))
+"""Requests that were never sent because the crawl was ending: no failures of the source; the run says why it ended."""
+MARKS = frozenset({"read_in", "doubt", "date_order", "synthetic_time"})
+"""Fields that formats add for normalising: nothing that a source tells."""
 
 
 class Reach(StrEnum):
@@ -40,12 +47,16 @@ class Figures:
     requests: int = 0
     statuses: Mapping[str, int] = field(default_factory=dict)
     """HTTP status, or the name of an exception where there was no answer -> requests."""
+    nothing_found: int = 0
+    """Those of them whose status is the source's way to say that it has none of what was searched for: a 404."""
     bytes: int = 0
     seconds: float = 0.0
     latency_s: float = 0.0
     """Mean time from a request to the head of its answer."""
     coverage: Mapping[str, float] = field(default_factory=dict)
     """Field -> share of the messages that have it, 0 to 1; `coordinates` are lat and lon together."""
+    years: Mapping[str, int] = field(default_factory=dict)
+    """Year of the night -> messages, as far as their dates tell it."""
     errors: int = 0
     """Everything that went wrong, once each: requests that failed, other faults of the crawl, rejected items."""
     rejected: int = 0
@@ -67,7 +78,8 @@ class Figures:
 def statuses_in(stats: Mapping[str, Any]) -> dict[str, int]:
     """Answers by status, in Scrapy's counts, and requests without one by the exception's name.
 
-    A site without robots.txt answers 404 for it: nothing is wrong then, and it does not count.
+    A site without robots.txt answers 404 for it: nothing is wrong then, and it does not count. Nor does a request that
+    was not sent because the crawl was ending.
     """
     statuses: Counter[str] = Counter()
     for name, n in stats.items():
@@ -75,7 +87,8 @@ def statuses_in(stats: Mapping[str, Any]) -> dict[str, int]:
             status = name.removeprefix(STATUS)
             statuses[status] += n - (stats.get(f"{ROBOTS}{status}", 0) if status >= "400" else 0)
         elif name.startswith(EXCEPTION):
-            statuses[name.removeprefix(EXCEPTION).rpartition(".")[2]] += n
+            kind = name.removeprefix(EXCEPTION).rpartition(".")[2]
+            statuses[kind] += 0 if kind in UNSENT else n
     return {status: n for status, n in sorted(statuses.items()) if n > 0}
 
 
@@ -89,6 +102,8 @@ def figures_of(told: Mapping[str, Any]) -> Figures:
     names = {name: value for name, value in told.items() if name in Figures.__dataclass_fields__}
     if "reach" in names:
         names["reach"] = Reach(names["reach"])
+    if "coverage" in names:  # rows of before marks were left out
+        names["coverage"] = {name: share for name, share in names["coverage"].items() if name not in MARKS}
     return Figures(**names | {"samples": tuple(names.get("samples", ()))})
 
 
@@ -97,8 +112,12 @@ class Tally:
 
     def __init__(self) -> None:
         self.messages = 0
+        self.first_refused = ""
+        """Why the first piece was refused that no message could be made of; empty: none was."""
         self._filled: Counter[str] = Counter()
+        self._years: Counter[str] = Counter()
         self._answers = 0
+        self._nothing_found = 0
         self._waited_s = 0.0
         self._faults = 0
         self._samples: dict[str, list[str]] = {"fault": [], "answer": [], "item": []}
@@ -106,11 +125,15 @@ class Tally:
     def add(self, item: Item) -> None:
         """One item."""
         if isinstance(item, Unreadable):
+            self.first_refused = self.first_refused or f"{item.reason}: {short(item.text, LONGEST_SAMPLE)}"
             self._sample("item", f"{item.url}: {item.reason}: {item.text}")
             return
         assert isinstance(item, RawMessage)
         self.messages += 1
         self._filled.update(filled(item.fields))
+        year = year_of(item.fields.get("date"))
+        if year:
+            self._years[year] += 1
 
     def answered(self, response: Response, request: Request, spider: SourceSpider) -> None:
         """An answer came: Scrapy's signal `response_downloaded`. Pages out of the cache are none."""
@@ -118,7 +141,9 @@ class Tally:
         if waited is not None:
             self._answers += 1
             self._waited_s += waited
-        if response.status >= 400 and not (request.meta.get("is_robots") or response.url.endswith("/robots.txt")):
+        if response.status >= 400 and response.status in request.meta.get("handle_httpstatus_list", ()):
+            self._nothing_found += 1
+        elif response.status >= 400 and not (request.meta.get("is_robots") or response.url.endswith("/robots.txt")):
             self._sample("answer", f"{spider.public(request.url)} answered {response.status}")
 
     def faulty(self, faults: Iterable[str], unanswered: Collection[str] = ()) -> None:
@@ -138,11 +163,13 @@ class Tally:
             items=counts.scraped,
             requests=stats.get("downloader/request_count", 0),
             statuses=statuses,
+            nothing_found=self._nothing_found,
             bytes=stats.get("downloader/response_bytes", 0),
             seconds=round(seconds, 3),
             latency_s=round(self._waited_s / self._answers, 4) if self._answers else 0.0,
             coverage={name: round(n / self.messages, 4) for name, n in sorted(self._filled.items())},
-            errors=self._faults + failing(statuses) + counts.rejected,
+            years=dict(sorted(self._years.items())),
+            errors=self._faults + max(0, failing(statuses) - self._nothing_found) + counts.rejected,
             rejected=counts.rejected,
             samples=tuple(sample for samples in self._samples.values() for sample in samples),
             known=lost.known,
@@ -157,9 +184,17 @@ class Tally:
             kept.append(" ".join(text.split())[:LONGEST_SAMPLE])
 
 
+def year_of(written: Any) -> str:
+    """The year of a message's date: of the night where that can be told, else the only one in it; empty: neither."""
+    night = told_night(written)
+    told = {str(night.year)} if night else set(_YEAR.findall(written)) if isinstance(written, str) else set()
+    year = told.pop() if len(told) == 1 else ""
+    return year if _YEAR.fullmatch(year) else ""
+
+
 def filled(fields: Mapping[str, Any]) -> set[str]:
-    """The fields that say something; lat and lon count together, as coordinates."""
-    told = {name for name, value in fields.items() if value is not None and value != "" and value != []}
+    """The fields that say something of an event; lat and lon count together, as coordinates."""
+    told = {name for name, value in fields.items() if value is not None and value != "" and value != []} - MARKS
     if {"lat", "lon"} <= told:
         told.add("coordinates")
     return told - {"lat", "lon"}

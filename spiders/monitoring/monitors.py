@@ -152,7 +152,7 @@ def measured(run: Figures) -> Iterator[tuple[str, float]]:
         yield MORE.name, run.items
     yield ERRORS.name, min(1.0, _share(run.errors, run.items + run.requests))
     yield REJECTED.name, _share(run.rejected, run.items)
-    yield REQUESTS.name, _share(failing(run.statuses), sum(run.statuses.values()))
+    yield REQUESTS.name, _share(max(0, failing(run.statuses) - run.nothing_found), sum(run.statuses.values()))
     yield LATENCY.name, run.latency_s
     if run.reach is Reach.WHOLE:
         if run.known:

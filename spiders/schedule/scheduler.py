@@ -55,6 +55,7 @@ from spiders import runs, wanted
 from spiders.errand import Errand, errand_of
 from spiders.formats.base import Clock, utc_now
 from spiders.monitoring import alerts
+from spiders.monitoring.figures import figures_of
 from spiders.monitoring.measures import measure
 from spiders.runs import ACTIVE, AWAY, RunRefused, Step, runlog, short
 from spiders.schedule import due, duration
@@ -500,7 +501,8 @@ class Scheduler:
             if row.trigger is Trigger.WANTED:  # else the same would be planned again at once
                 with suppress(SettingsError, LookupError):
                     keys = await wanted.keys_of(self._engine, errand_of(row.arguments))
-                    await wanted.tried(self._engine, keys, row.run_id, row.scraped, self._clock)
+                    found = figures_of(row.figures).years
+                    await wanted.tried(self._engine, keys, row.run_id, found, self._clock)
 
     async def plan(self) -> None:
         """Choose the next searches; the next round queues them."""

@@ -235,10 +235,17 @@ async def test_an_entry_that_nothing_answers_is_searched_for_answered_and_withdr
             )
             assert keys == ["night ferry/1994", "night ferry/1995"] == await keys_of(engine, errand)
             assert {key for _, _, some in others for key in some} == {"night ferry/1997", "nobody at all/1994"}
-            for _, errand, keys in planned:
-                run, report = await search(settings, base, errand)
-                await tried(engine, keys, run, report["delivered"] + report["unchanged"])
+            for _, errand, _ in planned:
+                _, report = await search(settings, base, errand)
+                assert report["state"] == "finished"
             assert len(asked) == 4  # two years in one errand, newest first
+            tries = await rows(engine, "select artist_key, year, tries, found from state.wanted_tries order by 1, 2")
+            assert tries == [
+                ("night ferry", 1994, 1, 1),
+                ("night ferry", 1995, 1, 1),
+                ("night ferry", 1997, 1, 0),
+                ("nobody at all", 1994, 1, 0),
+            ]
 
             async def answered() -> bool:
                 return await listed() == {("Night Ferry", 1997, 1), ("Nobody At All", 1994, 1)}
@@ -434,16 +441,20 @@ async def test_who_was_searched_for_rests_longer_each_time(settings: Settings, e
     for rests in (AGAIN, 2 * AGAIN, 4 * AGAIN, 8 * AGAIN, 16 * AGAIN, LONGEST, LONGEST):
         run = await run_of(engine, "localsetlists")
         for _ in range(2):  # told twice, counted once
-            await tried(engine, ["slint/1990"], run, 0, lambda now=now: now)  # type: ignore[misc]
+            await tried(engine, ["slint/1990"], run, {}, lambda now=now: now)  # type: ignore[misc]
         assert await planned(engine, settings, now=now + rests - timedelta(minutes=1)) == []
         now += rests
         assert len(await planned(engine, settings, now=now)) == 1
+    run = await run_of(engine, "localsetlists")
+    await tried(engine, ["slint/1990", "slint/1991"], run, {"1991": 3, "1992": 5}, lambda: now)
+    found = await rows(engine, "select year, found from state.wanted_tries order by year")
+    assert found == [(1990, 0), (1991, 3)]
     failed = await run_of(engine, "agenda", "failed")
-    await tried(engine, ["slint/1990"], failed, 0, lambda: NOW)
+    await tried(engine, ["slint/1990"], failed, {}, lambda: NOW)
     ((next_at,),) = await rows(engine, "select next_at from state.wanted_tries where spider = 'agenda'")
     assert next_at == NOW + AGAIN_AFTER_FAILURE
     with pytest.raises(LookupError):
-        await tried(engine, ["slint/1990"], uuid4(), 0)
+        await tried(engine, ["slint/1990"], uuid4(), {})
 
 
 async def test_another_spider_searches_while_one_rests(settings: Settings, engine: AsyncEngine) -> None:
@@ -452,7 +463,7 @@ async def test_another_spider_searches_while_one_rests(settings: Settings, engin
 
     await put(engine, ("Slint", 1990, 1))
     assert await planned(engine, settings, LOCAL, Second) == ["localsetlists: Slint 1990-1990"]
-    await tried(engine, ["slint/1990"], await run_of(engine, "localsetlists"), 0, lambda: NOW)
+    await tried(engine, ["slint/1990"], await run_of(engine, "localsetlists"), {}, lambda: NOW)
     assert await planned(engine, settings, LOCAL, Second) == ["second: Slint 1990-1990"]
 
 
@@ -553,7 +564,7 @@ async def test_each_row_says_why_it_is_not_searched_for(settings: Settings, engi
     await put(engine, ("Sigur Rós", 1999, 4), ("Slint", 1991, 3), ("Moths", 2014, 2), ("Next", 2013, 1))
     await hide(engine, "Slint", [], "bob", "", NOW)
     run_id = await run_of(engine, LOCAL.name)
-    await tried(engine, ["moths/2014"], run_id, 0, lambda: NOW)
+    await tried(engine, ["moths/2014"], run_id, {}, lambda: NOW)
     said = {row.artist: row.waits for row in (await outlook(engine, settings, [LOCAL], NOW)).rows}
     assert said["Slint"] == "hidden" and said["Sigur Rós"] == said["Next"] == ""
     assert re.fullmatch(rf"tried {NOW:%Y-%m-%d}, next try \d{{4}}-\d\d-\d\d", said["Moths"])

@@ -17,9 +17,9 @@ NOW = datetime(2024, 2, 1, 12, tzinfo=UTC)
 S = TypeVar("S", bound=SourceSpider)
 
 
-def spider_for(kind: type[S], start_url: str = "", *, api_key: str = "", **errand: Any) -> S:
+def spider_for(kind: type[S], start_url: str = "", *, api_key: str = "", now: datetime = NOW, **errand: Any) -> S:
     """A spider whose clock stands still; `errand`: fields of its errand."""
-    return kind(errand=Errand(start_url=start_url, **errand), api_key=api_key, clock=lambda: NOW)
+    return kind(errand=Errand(start_url=start_url, **errand), api_key=api_key, clock=lambda: now)
 
 
 def answer(name: str, url: str, headers: Mapping[str, str] | None = None) -> TextResponse:

@@ -7,8 +7,10 @@ import json
 import sys
 from typing import Any
 
-from spiders.crawling import crawl, in_reactor
+from spiders.crawling import Crawling, crawl, in_reactor
+from spiders.delivery import Lost
 from spiders.errand import errand_of
+from spiders.monitoring.figures import Tally
 from spiders.polite import scrapy_settings
 from spiders.sources.setlistfm import SetlistfmSpider
 from tests.spiders.collecting import SETTINGS, Collected
@@ -25,9 +27,14 @@ async def searched(host: str, errands: list[dict[str, str]]) -> list[dict[str, A
     told = []
     for errand in errands:
         to = Collected()
-        outcome = await crawl(Here, to, errand_of(errand), scrapy_settings(SETTINGS, Here), key="a key")
+        tally, crawling = Tally(), Crawling()
+        politely = scrapy_settings(SETTINGS, Here)
+        outcome = await crawl(Here, to, errand_of(errand), politely, key="a key", tally=tally, crawling=crawling)
+        figures = tally.figures(to.counts, crawling.stats, 1.0, Lost())
         ids = [item.source_id for item in to.items]
         told.append({"faults": outcome.faults, "cut": outcome.cut, "complete": outcome.complete, "ids": ids})
+        told[-1] |= {"statuses": dict(figures.statuses), "nothing_found": figures.nothing_found}
+        told[-1] |= {"errors": figures.errors, "samples": figures.samples, "years": dict(figures.years)}
     return told
 
 

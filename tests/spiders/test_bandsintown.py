@@ -38,7 +38,7 @@ def test_every_event_becomes_a_message() -> None:
     assert (festival["festival"], festival["date"], "venue" in festival) == ("Uferklang", "2024-07-06", False)
     assert (read["9003"]["artist"], read["9003"]["status"]) == ("Die Nachtfalter", "cancelled")
     (bad,) = unreadable(found)
-    assert (bad.reason, bad.text) == (Reason.MISSING_FIELD, "id: Field required")
+    assert (bad.reason, bad.text) == (Reason.MISSING_FIELD, "id: Field required (Die Nachtfalter, 2024-05-02T19:30:00)")
 
 
 def test_everything_normalises() -> None:

@@ -80,6 +80,26 @@ async def test_a_crawl_that_yields_nothing_fails() -> None:
 
 
 @pytest.mark.network
+async def test_a_crawl_all_of_whose_items_are_refused_fails_and_says_why_the_first_was() -> None:
+    rows = "".join(
+        f"<item><title>Moths {n}</title><pubDate>Mon, 01 Jan 2024 10:00:00 GMT</pubDate></item>" for n in "12"
+    )
+
+    async def undated(request: web.Request) -> web.Response:
+        if request.path == "/robots.txt":
+            return web.Response(status=404)
+        return web.Response(text=f"<rss><channel>{rows}</channel></rss>", content_type="application/rss+xml")
+
+    async with serving(undated) as base:
+        found = await collect("feeds", f"{base}/rss")
+    assert (found.counts.scraped, found.counts.rejected) == (2, 2)
+    assert found.faults == [
+        "the crawl yielded nothing: all 2 items that it read were refused, the first because missing_field: date: the "
+        "page has none here (row 1, Moths 1)"
+    ]
+
+
+@pytest.mark.network
 @pytest.mark.parametrize("status", [401, 404])
 async def test_a_start_page_that_is_refused_fails_the_run_and_names_the_answer(status: int) -> None:
     async def refuse(_: web.Request) -> web.Response:
@@ -229,12 +249,32 @@ def test_an_argument_that_a_spider_does_not_know_is_refused_with_those_that_it_d
     assert known["songkick"] == ["artist_id", "metro_area", "user", "venue"]
     assert known["events"] == ["delimiter", "encoding", "member", "table"]
     url = {"start_url": "https://a.example/agenda"}
-    with pytest.raises(SettingsError, match=r"colour=\.\.\. is not known to venuepages. Remedy: it knows artist, mbid"):
+    with pytest.raises(SettingsError, match=r"colour=\.\.\. is not known to venuepages. Remedy: it knows since, until"):
         run_crawl(SETTINGS, "venuepages", errand_of(url | {"colour": "red"}))
     with pytest.raises(
         SettingsError, match=r"usr=\.\.\. is not known to setlistfm_attended. Remedy: user=me; it knows user,"
     ):
         chosen("setlistfm_attended").check_arguments(errand_of({"usr": "me"}))
+
+
+def test_an_artist_is_an_argument_of_those_that_can_search() -> None:
+    with pytest.raises(SettingsError, match=r"it knows artist_id, .*, artist, mbid, since"):
+        chosen("songkick").check_arguments(errand_of({"zzz": "1"}))
+
+
+@pytest.mark.parametrize(
+    ("url", "told"),
+    [
+        ("https://a.example/agenda", "https://a.example/agenda"),
+        ("https://a.example:443/agenda", "https://a.example/agenda"),
+        ("http://a.example:80/agenda", "http://a.example/agenda"),
+        ("http://ann:secret@a.example:8080/agenda", "http://a.example:8080/agenda"),
+        ("http://127.0.0.1:8931/cal.ics", "http://127.0.0.1:8931/cal.ics"),
+        ("file:///srv/shows.csv", "file:///srv/shows.csv"),
+    ],
+)
+def test_two_servers_of_one_host_are_two_scopes_and_the_usual_port_says_nothing(url: str, told: str) -> None:
+    assert Errand(start_url=url).scope("calendars", "a", url) == f"calendars a {told}"
 
 
 def test_every_spider_declares_how_it_wants_to_be_treated() -> None:

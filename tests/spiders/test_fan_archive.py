@@ -36,7 +36,7 @@ def test_the_rows_of_a_show_become_one_message() -> None:
     }
     assert (solo.fields["artist"], "artist_mbid" in solo.fields) == ("Trey Anastasio", False)
     (bad,) = unreadable(found)
-    assert (bad.reason, bad.text) == (Reason.MISSING_FIELD, "showid: Field required")
+    assert (bad.reason, bad.text) == (Reason.MISSING_FIELD, "showid: Field required (Phish, 1999-05-06)")
     assert refusals(messages(found)) == {}
 
 

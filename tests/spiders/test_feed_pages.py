@@ -13,7 +13,8 @@ from matchers.normalise import normalise
 from schemas.listing import Listing
 from schemas.raw import RawMessage
 from schemas.rejection import Reason
-from spiders.formats.feed import FeedSpider
+from spiders.authoring.trying import fits_of
+from spiders.formats.feed import FeedSpider, date_advice
 from spiders.sources.feeds import FeedsSpider
 from tests.spiders.reading import messages, spider_for, unreadable
 
@@ -57,7 +58,8 @@ def test_when_it_was_published_is_no_date_of_an_event_unless_the_source_says_so(
     item = MOTHS.replace("ev:startdate", "ev:type")
     found, (bad,), _ = read(RSS.format(item + MOTHS.replace("pit-1", "pit-2")))
     assert [message.source_id for message in found] == ["pit-2"]
-    assert (bad.reason, bad.text) == (Reason.MISSING_FIELD, "date: the page has none here") and b"pit-1" in bad.original
+    assert (bad.reason, bad.text) == (Reason.MISSING_FIELD, "date: the page has none here (row 1, Moths & Lamps)")
+    assert b"pit-1" in bad.original
     (moths,), _, _ = read(RSS.format(item), Published)
     assert moths.fields["date"] == "2024-01-01T10:00:00+00:00"
 
@@ -184,6 +186,33 @@ def test_a_feed_is_recognised_and_a_calendar_as_xml_is_not() -> None:
     xcal = b'<icalendar xmlns="urn:ietf:params:xml:ns:icalendar-2.0"><item/></icalendar>'
     for body in (xcal, b"<html><body><item></item></body></html>", b"{}", b"<urlset><url/></urlset>"):
         assert FeedSpider.recognises(Response(URL, body=body)) == ""
+
+
+@pytest.mark.parametrize(
+    ("more", "told"),
+    [
+        (
+            "<pit:when>2030-05-03</pit:when>",
+            "<pit:when> could be it: the source declares fields = {**FeedSpider.fields",
+        ),
+        ("<show><day at='3.5.2030'/><night>3 May 2030</night></show>", "<show/day@at> or <show/night> could be it"),
+        ("", "<pubDate> says when a row was published"),
+    ],
+)
+def test_of_a_feed_without_dates_it_is_told_which_element_could_be_one(more: str, told: str) -> None:
+    item = MOTHS.replace("ev:startdate", "ev:type").replace("2024-03-01T20:00:00+01:00", "music")
+    text = RSS.format(item.replace("</item>", f"{more}</item>")).replace("<rss ", '<rss xmlns:pit="urn:pit" ')
+    response = TextResponse(URL, body=text.encode(), encoding="utf-8")
+    assert told in date_advice(response, FeedSpider)
+    (fit,) = fits_of(response, 3)
+    assert (fit.total, fit.hint) == (0, date_advice(response, FeedSpider))
+
+
+def test_of_a_feed_that_has_dates_or_nothing_like_one_no_element_is_named() -> None:
+    assert date_advice(TextResponse(URL, body=RSS.format(MOTHS).encode(), encoding="utf-8"), FeedSpider) == ""
+    news = RSS.format("<item><title>Moths</title><guid>https://pit.example/2030-05-03</guid></item>")
+    told = date_advice(TextResponse(URL, body=news.encode(), encoding="utf-8"), FeedSpider)
+    assert told.startswith("no element of a row is a date")
 
 
 def test_no_feed_stops_the_reading() -> None:

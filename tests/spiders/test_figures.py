@@ -11,7 +11,7 @@ from schemas.rows import envelope
 from spiders.delivery import Counts, Lost
 from spiders.errand import Errand
 from spiders.formats.base import SourceSpider, Unreadable
-from spiders.monitoring.figures import LONGEST_SAMPLE, SAMPLES, Figures, Reach, Tally, figures_of, filled
+from spiders.monitoring.figures import LONGEST_SAMPLE, SAMPLES, Figures, Reach, Tally, figures_of, filled, statuses_in
 
 
 class Hall(SourceSpider):
@@ -66,6 +66,51 @@ def test_requests_are_counted_by_status_and_by_what_broke_and_a_missing_robots_t
     )
     assert dict(told.statuses) == {"200": 3, "404": 1, "TimeoutError": 2}
     assert (told.requests, told.bytes, told.errors) == (7, 900, 4)  # 404, two without an answer, one item refused
+
+
+def test_an_answer_that_says_that_nothing_was_found_is_no_failure_and_no_sample() -> None:
+    tally, spider = Tally(), Hall(Errand(start_url="https://hall.example/"))
+    for meta in ({"handle_httpstatus_list": [404]}, {"handle_httpstatus_list": [404]}, {}):
+        request = Request("https://hall.example/search", meta=meta)
+        tally.answered(Response(request.url, status=404), request, spider)
+    told = tally.figures(Counts(), {"downloader/response_status_count/404": 3}, 1.0, Lost(), Reach.PART)
+    assert (dict(told.statuses), told.nothing_found, told.errors) == ({"404": 3}, 2, 1)
+    assert told.samples == ("https://hall.example/search answered 404",)
+
+
+def test_requests_that_were_not_sent_because_the_crawl_was_ending_are_no_failures() -> None:
+    told = statuses_in(
+        {
+            "downloader/response_status_count/200": 3,
+            "downloader/exception_type_count/spiders.formats.base.Left": 5,
+            "downloader/exception_type_count/spiders.polite.limits.QuotaUsed": 1,
+            "downloader/exception_type_count/spiders.polite.guard.Refused": 1,
+        }
+    )
+    assert told == {"200": 3, "Refused": 1}
+
+
+def test_marks_for_normalising_are_no_fields_that_a_source_covers() -> None:
+    marks = {"read_in": "2024-02", "doubt": "tentative", "date_order": "DMY", "synthetic_time": "20:00"}
+    assert filled({"date": "3 May"} | marks) == {"date"}
+    old = figures_of({"coverage": {"date": 1.0, "read_in": 1.0}})
+    assert old.coverage == {"date": 1.0}, "else runs of before would make the next one suspect"
+
+
+def test_messages_are_counted_by_the_year_of_their_night() -> None:
+    tally = Tally()
+    dates = ("1997-11-17", "1998-01-01T01:30", "31-12-1997", "3 May 1998", "1997/1998", "May", None, "0001-01-01")
+    for number, date in enumerate(dates):
+        tally.add(event(number, date=date))
+    assert figures(tally).years == {"1997": 3, "1998": 1}
+
+
+def test_why_the_first_piece_was_refused_is_known() -> None:
+    tally = Tally()
+    assert tally.first_refused == ""
+    tally.add(unreadable("no such\nday"))
+    tally.add(unreadable("another"))
+    assert tally.first_refused == "bad_date: no such day"
 
 
 def test_a_fault_and_the_request_that_it_tells_of_are_one_error() -> None:

@@ -85,7 +85,7 @@ def test_text_is_what_a_person_sees() -> None:
 def test_a_row_without_its_date_is_a_rejection_with_its_html_and_its_neighbours_are_read() -> None:
     found = list(spider_for(Pit).parse(page(row(day="", year="") + row("Lamps", link="/gigs/lamps"))))
     (bad,) = unreadable(found)
-    assert (bad.reason, bad.text) == (Reason.MISSING_FIELD, "date: the page has none here")
+    assert (bad.reason, bad.text) == (Reason.MISSING_FIELD, "date: the page has none here (row 1, Moths)")
     assert b"<h3>Moths</h3>" in bad.original
     assert [one.fields["title"] for one in messages(found)] == ["Lamps"]
 

@@ -58,6 +58,17 @@ def test_a_run_like_the_others_is_good() -> None:
     assert not judge(GOOD, before(20)).suspect
 
 
+def test_searches_that_found_nothing_are_as_usual() -> None:
+    searched = replace(GOOD, statuses={"200": 2, "404": 10}, nothing_found=10)
+    assert beyond(judge(searched, before(COLD))) == beyond(judge(searched, [])) == []
+    assert beyond(judge(replace(searched, nothing_found=3), before(COLD))) == ["requests_failing"]
+
+
+def test_a_mark_in_the_good_runs_of_before_makes_no_run_suspect() -> None:
+    marked = before(COLD, coverage={**GOOD.coverage, "read_in": 1.0})
+    assert not judge(GOOD, marked).suspect
+
+
 @pytest.mark.parametrize(
     ("changed", "rule"),
     [

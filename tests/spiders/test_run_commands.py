@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
@@ -127,6 +128,7 @@ def test_a_schedule_is_made_listed_and_removed(gigz: CliRunner, waiting: tuple[S
     assert said(gigz, "schedule", "pause", "venues", "--reason", "they sleep").stdout == "venues is paused\n"
     assert "paused" in said(gigz, "schedule", "list").stdout
     said(gigz, "schedule", "resume", "venues")
+    assert re.search(r"Mon \d{4}-\d\d-\d\d 03:30 CES?T", said(gigz, "schedule", "list").stdout)
     (row,) = json.loads(gigz.invoke(app, ["schedule", "list", "--json"]).stdout)["schedules"]
     assert (row["name"], row["paused"], row["arguments"]["source"]) == ("venues", False, "x")
     queued = said(gigz, "schedule", "run", "venues", "--arg", url).stdout.split()[-1]

@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 
 import orjson
@@ -12,7 +13,17 @@ import pytest
 from aiohttp import web
 
 from deploy.settings import SettingsError
-from spiders.authoring.scaffold import BEGIN, END, READ_AT, check_name, class_name, list_of, new_source, sample
+from spiders.authoring.scaffold import (
+    BEGIN,
+    END,
+    READ_AT,
+    check_name,
+    class_name,
+    expected,
+    list_of,
+    new_source,
+    sample,
+)
 from spiders.formats import formats
 from spiders.sources import SPIDERS
 from tests.spiders.commanding import gigz
@@ -93,7 +104,7 @@ async def test_a_source_is_added_as_the_page_about_it_says(checkout: Path) -> No
         return web.Response(text=PAGE if request.path == "/program/" else "", content_type="text/html")
 
     told = (ROOT / "docs" / "add-a-source.md").read_text(encoding="utf-8")
-    declared = re.findall(r"^    ((?:row|fields) = .*)$", told, flags=re.MULTILINE)
+    declared = re.findall(r"^    ((?:row|fields|house) = .*)$", told, flags=re.MULTILINE)
     answer, source = checkout / "tests/spiders/answers/nordhall.html", checkout / "spiders/sources/nordhall.py"
     async with serving(program) as base:
         url = f"{base}/program/"
@@ -114,12 +125,68 @@ async def test_a_source_is_added_as_the_page_about_it_says(checkout: Path) -> No
     (checkout / "raw.jsonl").write_text(raw.out)
     normalised = await gigz(checkout, "normalise", "raw.jsonl", root=checkout)
     listings = [orjson.loads(line) for line in normalised.out.splitlines()]
-    nights = [(one["date"], one["status"]) for one in listings]
-    assert nights == [("2030-05-03", "announced"), ("2030-05-04", "cancelled")]
+    nights = [(one["date"], one["status"], one["venue"]) for one in listings]
+    assert nights == [("2030-05-03", "announced", "Nordhall"), ("2030-05-04", "cancelled", "Nordhall")]
     expect = await gigz(checkout, "spider", "expect", "nordhall", root=checkout)
     assert expect.code == 0 and "2 messages" in expect.out, expect
     ran(checkout, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/spiders/test_nordhall.py")
     ran(checkout, "-m", "ruff", "check", "spiders/sources/nordhall.py", "tests/spiders/test_nordhall.py")
+
+
+@pytest.fixture
+def bare(tmp_path: Path) -> Path:
+    """The folders that a new source is written into."""
+    for folder in ("spiders/sources", "tests/spiders/answers", "docs/sources"):
+        (tmp_path / folder).mkdir(parents=True)
+    shutil.copy(ROOT / "docs/sources/README.md", tmp_path / "docs/sources/README.md")
+    return tmp_path
+
+
+def saved(root: Path, name: str, day: datetime) -> Path:
+    """The answer of a source, as if it had been saved on that day."""
+    (answer,) = (root / "tests/spiders/answers").glob(f"{name}.*")
+    os.utime(answer, (day.timestamp(), day.timestamp()))
+    return answer
+
+
+def test_what_a_format_refuses_of_the_answer_is_counted_in_the_test_and_told(bare: Path) -> None:
+    new_source("red_hall", "html", root=bare)
+    answer = bare / "tests/spiders/answers/red_hall.html"
+    letter = '<li class="event"><a href="/letter"><h3>Our letter</h3></a></li></ul>'
+    answer.write_text(answer.read_text().replace("</ul>", letter))
+    test, found, refused = expected("red_hall", bare)
+    assert (len(found), refused) == (3, ["date: the page has none here (row 4, Our letter)"])
+    assert "assert len(unreadable(found)) == 1" in test.read_text()
+    answer.write_text(answer.read_text().replace(letter, "</ul>"))
+    assert expected("red_hall", bare)[2] == [] and "assert unreadable(found) == []" in test.read_text()
+    answer.write_text("<ul></ul>")
+    with pytest.raises(SettingsError, match=r"no row: 'li.event' finds nothing.*spiders.sources.red_hall"):
+        expected("red_hall", bare)
+
+
+def test_a_saved_answer_is_read_as_on_the_day_it_was_saved_which_stays(bare: Path) -> None:
+    new_source("red_hall", "html", root=bare)
+    answer = saved(bare, "red_hall", datetime(2026, 5, 1, 23, 30, tzinfo=UTC))
+    answer.write_text(answer.read_text().replace('datetime="2024-05-03"', 'datetime="3 May"'))
+    saved(bare, "red_hall", datetime(2026, 5, 1, 23, 30, tzinfo=UTC))
+    test, found, _ = expected("red_hall", bare)
+    assert "READ_AT = datetime(2026, 5, 1, 12, tzinfo=UTC)" in test.read_text()
+    assert found[0].fields["read_in"] == "2026-05"
+    saved(bare, "red_hall", datetime(2027, 8, 8, tzinfo=UTC))  # as a checkout changes it
+    _, again, _ = expected("red_hall", bare)
+    assert again[0].fields["read_in"] == "2026-05" and "2026, 5, 1" in test.read_text()
+
+
+@pytest.mark.parametrize("format_", ["html", "feed"])
+def test_the_house_that_a_new_source_does_not_fill_in_says_nothing(bare: Path, format_: str) -> None:
+    new_source("red_hall", format_, root=bare)
+    source = bare / "spiders/sources/red_hall.py"
+    assert 'house = {"venue": "", "city": "", "country": ""}' in source.read_text()
+    _, found, _ = expected("red_hall", bare)
+    assert "city" not in found[0].fields
+    source.write_text(source.read_text().replace('"city": ""', '"city": "Aarhus"'))
+    _, found, _ = expected("red_hall", bare)
+    assert {message.fields["city"] for message in found} == {"Aarhus"}
 
 
 @pytest.mark.parametrize("name", ["", "x", "Red", "red-hall", "1st", "red hall", "class", "../red", "a" * 41, "red_"])

@@ -51,6 +51,10 @@ async def test_every_year_is_searched_to_its_end_and_a_404_is_an_answer() -> Non
     assert (nobody["ids"], nobody["faults"], nobody["complete"]) == ([], [], False)
     assert nobody["cut"] == "setlistfm found nothing for Nobody"
     assert absent["faults"] and "404" in absent["faults"][0]
+    assert (found["statuses"], found["nothing_found"], found["errors"]) == ({"200": 2, "404": 2}, 2, 0)
+    assert (nobody["nothing_found"], nobody["errors"], nobody["samples"]) == (1, 0, [])
+    assert (absent["nothing_found"], absent["samples"]) == (0, [f"{errands[2]['start_url']} answered 404"])
+    assert found["years"] == {"2014": MANY}
 
 
 async def test_the_newest_year_comes_first_and_what_it_leads_to_before_the_next() -> None:

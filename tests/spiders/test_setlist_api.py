@@ -68,7 +68,8 @@ def test_pages_are_asked_for_until_the_total_is_reached() -> None:
 
 def test_a_setlist_without_an_id_is_unreadable_and_says_why() -> None:
     (bad,) = unreadable(list(spider_for(SetlistfmSpider, URL).parse(answer("setlists_p2.json", URL))))
-    assert (bad.reason, bad.text, bad.source) == (Reason.MISSING_FIELD, "id: Field required", "setlistfm")
+    told = "id: Field required (Die Nachtfalter, 2017-01-01)"
+    assert (bad.reason, bad.text, bad.source) == (Reason.MISSING_FIELD, told, "setlistfm")
     assert json.loads(bad.original)["eventDate"] == "01-01-2017"
 
 

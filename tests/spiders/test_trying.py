@@ -73,6 +73,22 @@ def test_another_site_with_the_same_api_is_not_taken_for_the_source_that_is_know
     assert (fit.spider, fit.messages[0].source) == ("", "setlists.example")
 
 
+def test_messages_without_a_place_hint_at_the_house_and_others_do_not() -> None:
+    (fit,) = fits_of(text("artist,date\nMoths,2014-11-14\n"), 3)
+    assert 'house = {"venue": "...", "city": "...", "country": "DK"}' in fit.hint
+    assert fit.as_json()["hint"] == fit.hint
+    (placed,) = fits_of(text("artist,date,city\nMoths,2014-11-14,Oslo\n"), 3)
+    assert placed.hint == "" and placed.as_json()["hint"] is None
+
+
+def test_a_page_without_declared_rows_names_the_spider_to_be_written_and_no_format_of_ours() -> None:
+    days = "".join(f"<p>Moths {day} May 2030</p>" for day in range(1, 6))
+    (fit,) = fits_of(page(f"<title>On soon</title>{days}"), 3)
+    assert fit.faults == (
+        f"{URL}: no row: none is declared. Remedy: look at the page, and declare the rows it has now in your spider",
+    )
+
+
 @pytest.mark.parametrize(
     ("response", "found", "remedy"),
     [
