@@ -40,8 +40,8 @@ faults: install ## 10,000 messages while workers are killed 200 times; ends with
 test-long: install ## the tests that take minutes and are not in `make test`: engines stopped and killed in more ways
 	@$(BIN)/python -m pytest -m long $(ARGS)
 
-bench: install ## messages a second of each stage, on engines of its own (some minutes)
-	@PYTHONPATH=. $(BIN)/python tests/bench/stages.py $(ARGS)
+bench: install ## stages beside other frameworks, sinks beside bare loops, latency; ARGS="--parts memory": a million messages
+	@$(BIN)/python -m tests.bench.run $(ARGS)
 
 bench-spiders: install ## a crawl with delivery beside the same crawl with its items thrown away, and its memory (some minutes)
 	@$(BIN)/python -m tests.bench.spiders $(ARGS)

@@ -1,45 +1,41 @@
-"""The same stages in Faust (as they ship), arroyo and Quix Streams: listings a second, processor time, memory.
-
-    python -m tests.bench.frameworks [--rows N] [--rounds N] [--json FILE]
+"""The stages in Faust (as they ship), arroyo and Quix Streams: listings a second, processor time, memory.
 
 The pure functions, the stores, the producer's promises and the order of effects are the same; what differs is who reads
 Kafka and commits. Relay and sinks are ours in all three. Frameworks take turns in every round, each on engines of its
-own: only ratios of one round count on a noisy machine.
+own, with the same input: only ratios of one round count on a noisy machine.
 """
 
-import argparse
 import asyncio
-import json
-import os
+import hashlib
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Collection
 from dataclasses import asdict, dataclass
 from pathlib import Path
-
-import psutil
-from rich.console import Console
-from rich.table import Table
+from typing import Any
 
 from deploy.feed import feed
-from deploy.flow import gauge, until_idle
+from deploy.flow import SINKS, Lag
 from deploy.local import workers
-from deploy.local.processes import Processes
+from deploy.local.processes import Process, Processes
 from deploy.local.room import python_environment
-from deploy.migrate import migrate_stores
 from deploy.settings import Settings, environment_for
-from deploy.topics import apply_topics
-from tests.bench.stages import entries, listings
-from tests.support import ROOT, running_engines
+from tests.bench.inputs import A_SHOW, entries, listings
+from tests.bench.measuring import Cost, Meter, backlog, drain, drain_stage, engines, idle, lines, skip, stop_all
+from tests.bench.weighing import Weights, weigh
+from tests.support import ROOT
 
 FRAMEWORKS = ("faust", "arroyo", "quix")
+PEERS = FRAMEWORKS[1:]
 STAGES = ("normalise", "resolve", "match")
+QUICK = 5
+"""Times as many messages for normalise: it is so quick that fewer would be worked off before it commits twice."""
+SECOND = 10_000_000
+"""The first show of the input end to end."""
 OURS = ("relay-1", "sink-clickhouse-1", "sink-postgres-1", "sink-meilisearch-1")
-PATIENCE_S = 1_800.0
+END_TO_END = "end to end"
 
 
 @dataclass(frozen=True)
@@ -50,8 +46,7 @@ class Figure:
     what: str
     messages: int
     seconds: float
-    cpu_s: float
-    peak_mb: float
+    costs: dict[str, Cost]
 
     @property
     def rate(self) -> float:
@@ -59,146 +54,135 @@ class Figure:
         return self.messages / self.seconds
 
 
+def python_of(peer: str) -> Path:
+    """Of a peer's own environment, made or not."""
+    return ROOT / f".venv-{peer}" / "bin" / "python"
+
+
 def environment_of(peer: str) -> Path:
-    """The Python of a peer's own environment, made once from the lock and requirements/peer-NAME.txt."""
-    python = ROOT / f".venv-{peer}" / "bin" / "python"
-    if not python.exists():
+    """The Python of a peer's own environment, from the lock and requirements/peer-NAME.txt; anew when they changed."""
+    python = python_of(peer)
+    pinned = [ROOT / "requirements" / name for name in ("lock.txt", f"peer-{peer}.txt")]
+    asked = hashlib.sha256(b"".join(file.read_bytes() for file in pinned)).hexdigest()
+    stamp = python.parents[1] / "installed-from"
+    if not stamp.exists() or stamp.read_text(encoding="utf-8") != asked:
         subprocess.run([sys.executable, "-m", "venv", str(python.parents[1])], check=True)
-        pinned = [ROOT / "requirements" / name for name in ("lock.txt", f"peer-{peer}.txt")]
-        install = [sys.executable, "-m", "uv", "pip", "install", "--quiet", "--no-deps", "--require-hashes"]
-        files = [word for file in pinned for word in ("-r", str(file))]
-        subprocess.run([*install, "--python", str(python), *files], check=True)
+        for file in pinned:  # one after the other: a peer may want another version of what the lock has
+            install = [sys.executable, "-m", "uv", "pip", "install", "--quiet", "--no-deps", "--require-hashes"]
+            if subprocess.run([*install, "--python", str(python), "-r", str(file)], check=False).returncode:
+                raise SystemExit(
+                    f"{file.name} could not be installed into {stamp.parent.name}. Remedy: see what uv says above; "
+                    "or leave the other frameworks out: --parts stores,latency,memory."
+                )
+        stamp.write_text(asked, encoding="utf-8")
     return python
 
 
-def start(settings: Settings, framework: str, stage: str) -> psutil.Process:
+def start(settings: Settings, framework: str, stage: str) -> Process:
     """A process of a stage."""
     if framework == "faust":
-        process = workers.start_worker(settings, f"{stage}-1")
-    else:
-        argv = [str(environment_of(framework)), "-m", f"tests.bench.peers.{framework}_peer", stage]
-        environment = {**python_environment(environment_for(settings)), "PYTHONPATH": str(ROOT)}
-        process = Processes(settings.home).start(f"{stage}-1", argv, environment=environment)
-    return psutil.Process(process.pid)
+        return workers.start_worker(settings, f"{stage}-1")
+    argv = [str(environment_of(framework)), "-m", f"tests.bench.peers.{framework}_peer", stage]
+    environment = python_environment(environment_for(settings))
+    return Processes(settings.home).start(f"{stage}-1", argv, environment=environment)
 
 
-@contextmanager
-def prepared(rows: int) -> Iterator[tuple[Settings, Path]]:
-    """Engines with tables and topics, and the input beside them."""
-    with tempfile.TemporaryDirectory(prefix="gigz-input-") as name, running_engines("gigz-bench-") as settings:
-        folder = Path(name)
-        for file, lines in (("listings", listings(rows)), ("entries", entries())):
-            (folder / f"{file}.jsonl").write_text("\n".join(map(json.dumps, lines)), encoding="utf-8")
-        asyncio.run(apply_topics(settings))
-        migrate_stores(settings)
-        try:
-            yield settings, folder
-        finally:
-            workers.stop(settings, [*(f"{stage}-1" for stage in STAGES), *OURS])
+async def _drained(settings: Settings, framework: str, stage: str, worker: str = "") -> Figure:
+    async with backlog(settings, stage) as waiting:
+        name = f"{worker or stage}-1"
+        one = await drain(settings, waiting, name, lambda: start(settings, framework, worker or stage))
+    return Figure(framework, stage, one.messages, one.seconds, one.costs)
 
 
-async def drained(settings: Settings, framework: str, stage: str) -> Figure:
-    """One stage alone on its backlog, from its first commit to its last: starting is not its speed."""
-    async with gauge(settings) as reading:
-        left = await reading.waiting(stage)
-        process = start(settings, framework, stage)
-        commits: list[tuple[float, int, float]] = []
-        peak = 0.0
-        while left:
-            await asyncio.sleep(0.05)
-            now = await reading.waiting(stage)
-            workers.alive(settings, [f"{stage}-1"])
-            peak = max(peak, process.memory_info().rss / 1e6)
-            if now < left:
-                times = process.cpu_times()
-                commits.append((time.monotonic(), now, times.user + times.system))
-            left = now
-    workers.stop(settings, [f"{stage}-1"])
-    if len(commits) < 2:
-        raise SystemExit(f"{framework} {stage}: one commit is too little to measure. Remedy: more --rows.")
-    (began, most, cpu), (ended, least, spent) = commits[0], commits[-1]
-    return Figure(framework, stage, most - least, ended - began, spent - cpu, peak)
+async def stage_by_stage(settings: Settings, framework: str, rows: Path, remembered: Path, count: int) -> list[Figure]:
+    """Each alone, in the order of the flow; the relay between them is ours.
 
-
-async def stage_by_stage(settings: Settings, folder: Path, framework: str) -> list[Figure]:
-    """Each alone, in the order of the flow; the relay between them is ours."""
-    await feed(settings, [folder / "listings.jsonl"], "raw-event")
-    figures = [await drained(settings, framework, "normalise"), await drained(settings, framework, "resolve")]
-    workers.start_worker(settings, "relay-1")
-    async with gauge(settings) as reading:
-        while await reading.outbox():  # noqa: ASYNC110 - looks at a table
-            await asyncio.sleep(0.2)
-    await feed(settings, [folder / "entries.jsonl"], "history")
-    figures.append(await drained(settings, framework, "match"))
+    match is measured twice: on concerts, when nobody remembers anything yet (rematch: reading and looking), and on
+    entries whose concerts are all there.
+    """
+    await feed(settings, [rows], "raw-event")
+    figures = [await _drained(settings, framework, "normalise")]
+    await skip(settings, "resolve", leave=count)
+    figures.append(await _drained(settings, framework, "resolve"))
+    relayed = await drain_stage(settings, "relay")
+    if framework == "faust":
+        figures.append(Figure(framework, "relay", relayed.messages, relayed.seconds, relayed.costs))
+    figures.append(await _drained(settings, framework, "rematch", "match"))
+    await feed(settings, [remembered], "history")
+    figures.append(await _drained(settings, framework, "match"))
     return figures
 
 
-async def end_to_end(settings: Settings, folder: Path, framework: str, rows: int) -> Figure:
-    """Everything runs; from the first listing sent until nothing waits anywhere."""
-    processes = [start(settings, framework, stage) for stage in STAGES]
-    for name in OURS:
-        processes.append(psutil.Process(workers.start_worker(settings, name).pid))
-    await feed(settings, [folder / "entries.jsonl"], "history")
-    await until_idle(settings, deadline_s=PATIENCE_S)
-    before = sum(_spent(process) for process in processes)
+async def end_to_end(settings: Settings, framework: str, rows: Path, count: int) -> Figure:
+    """Everything runs; from the first listing sent until nothing waits anywhere. Histories are there before."""
+    for sink in SINKS:  # what the stages before left to them is no part of this
+        await skip(settings, sink)
+    started = {f"{stage}-1": start(settings, framework, stage) for stage in STAGES}
+    started |= {name: workers.start_worker(settings, name) for name in OURS}
+    await idle(settings, started)
+    meter = Meter.of(settings, started)
+    before = meter.cpu()
+    async with meter.watching():
+        seconds = await through(settings, started, rows)
+    return Figure(framework, END_TO_END, count, seconds, meter.costs(before, meter.cpu()))
+
+
+async def through(settings: Settings, names: Collection[str], rows: Path) -> float:
+    """Feed a file of listings; seconds until the first look that finds nothing waiting, for good."""
     began = time.monotonic()
-    await feed(settings, [folder / "listings.jsonl"], "raw-event")
-    await until_idle(settings, deadline_s=PATIENCE_S)
-    seconds = time.monotonic() - began
-    workers.alive(settings, [*(f"{stage}-1" for stage in STAGES), *OURS])
-    cpu = sum(_spent(process) for process in processes) - before
-    return Figure(framework, "end to end", rows, seconds, cpu, sum(p.memory_info().rss for p in processes) / 1e6)
+    idle_at = 0.0
+
+    def tell(lag: Lag) -> None:
+        nonlocal idle_at
+        idle_at = (idle_at or time.monotonic()) if lag.idle else 0.0
+
+    await feed(settings, [rows], "raw-event")
+    await idle(settings, names, tell)
+    return idle_at - began
 
 
-def _spent(process: psutil.Process) -> float:
-    times = process.cpu_times()
-    return times.user + times.system
-
-
-def measured(rows: int, rounds: int, console: Console) -> list[Figure]:
-    """All of it, frameworks in turn."""
+def measure(rows: int, rounds: int, say: Callable[[str], None]) -> dict[str, Any]:
+    """All of it, frameworks in turn: the first in one round is the second in the next."""
     figures: list[Figure] = []
-    for number in range(rounds):
-        turn = FRAMEWORKS[number % 3 :] + FRAMEWORKS[: number % 3]
-        for framework in turn:
-            with prepared(rows) as (settings, folder):
-                figures += asyncio.run(stage_by_stage(settings, folder, framework))
-            with prepared(rows) as (settings, folder):
-                figures.append(asyncio.run(end_to_end(settings, folder, framework, rows)))
-            for figure in figures[-len(STAGES) - 1 :]:
-                console.print(f"round {number + 1} {figure.framework:7} {figure.what:11} {figure.rate:,.0f}/s")
-    return figures
+    weights: Weights = {}
+    remembered = rows // 3
+    left = int((QUICK - 1) * rows / A_SHOW)  # the first show that skipping leaves to resolve
+    with (
+        lines(listings(QUICK * rows)) as first,
+        lines(listings(rows, first_show=SECOND)) as second,
+        lines([*entries(remembered, left), *entries(remembered, SECOND)]) as histories,
+    ):
+        for number in range(rounds):
+            for framework in FRAMEWORKS[number % 3 :] + FRAMEWORKS[: number % 3]:
+                with engines() as settings:
+                    found = asyncio.run(stage_by_stage(settings, framework, first, histories, rows))
+                    stop_all(settings)
+                    found.append(asyncio.run(end_to_end(settings, framework, second, rows)))
+                    if framework == "faust":
+                        weights = asyncio.run(weigh(settings))
+                for one in found:
+                    say(f"round {number + 1}  {framework:7} {one.what:11} {one.rate:8,.0f}/s")
+                figures += found
+    told = [asdict(one) for one in figures]
+    return {"rows": rows, "entries": 2 * remembered, "rounds": rounds, "figures": told, "bytes": weights}
 
 
-def table(figures: list[Figure]) -> Table:
-    """Medians over the rounds; the ratio is to the faster of the two peers."""
-    shown = Table("", *FRAMEWORKS, "to the faster peer", "CPU s (f/a/q)", "peak MB (f/a/q)")
-    for what in (*STAGES, "end to end"):
-        of = {name: [one for one in figures if (one.framework, one.what) == (name, what)] for name in FRAMEWORKS}
-        rates = {name: statistics.median(one.rate for one in found) for name, found in of.items()}
-        cpu = "/".join(f"{statistics.median(one.cpu_s for one in found):.1f}" for found in of.values())
-        peak = "/".join(f"{max(one.peak_mb for one in found):,.0f}" for found in of.values())
-        ratio = rates["faust"] / max(rates["arroyo"], rates["quix"])
-        shown.add_row(what, *(f"{rates[name]:,.0f}/s" for name in FRAMEWORKS), f"{ratio:.2f}x", cpu, peak)
-    return shown
-
-
-def main() -> None:
-    """Print a table; keep the figures where they are asked for."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rows", type=int, default=20_000, help="listings to send")
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--json", type=Path, default=None, help="where the figures go")
-    given = parser.parse_args()
-    os.environ.setdefault("GIGZ_LOG_LEVEL", "WARNING")
-    for peer in FRAMEWORKS[1:]:
-        environment_of(peer)
-    console = Console()
-    figures = measured(given.rows, given.rounds, console)
-    console.print(table(figures))
-    if given.json:
-        given.json.write_text(json.dumps([asdict(one) for one in figures], indent=1), encoding="utf-8")
-
-
-if __name__ == "__main__":
-    main()
+def medians(figures: list[dict[str, Any]], framework: str, what: str) -> dict[str, Any] | None:
+    """The rounds of one framework and stage as one: medians of rate and processor time a message, the highest peak."""
+    found = [one for one in figures if (one["framework"], one["what"]) == (framework, what)]
+    if not found:
+        return None
+    rates = [one["messages"] / one["seconds"] for one in found]
+    names = found[0]["costs"]
+    return {
+        "rate": statistics.median(rates),
+        "lowest": min(rates),
+        "highest": max(rates),
+        "messages": statistics.median(one["messages"] for one in found),
+        "cpu_ms": {
+            name: statistics.median(1000 * one["costs"][name]["cpu_s"] / one["messages"] for one in found)
+            for name in names
+        },
+        "cpu_s": {name: statistics.median(one["costs"][name]["cpu_s"] for one in found) for name in names},
+        "peak_mb": {name: max(one["costs"][name]["peak_mb"] for one in found) for name in names},
+    }
