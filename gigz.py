@@ -23,6 +23,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from api.imports import commands as imports
 from deploy import commands as erasing
 from deploy import settings as settings_module
 from deploy.settings import Settings, SettingsError
@@ -55,6 +56,7 @@ app.command(name="top")(watching.top)
 app.command(name="reconcile")(stores.reconcile)
 app.command(name="rebuild")(stores.rebuild)
 app.command(name="trace")(tracing.trace)
+app.command(name="import")(imports.import_file)
 app.command(name="erase")(erasing.erase)
 app.command(name="living")(erasing.living)
 err = Console(stderr=True, highlight=False, emoji=False)
@@ -300,6 +302,7 @@ def crawl(
 ) -> None:
     """Run one spider once and deliver what it finds to Kafka."""
     from deploy.logs import configure
+    from spiders.commands.runs import summary
     from spiders.crawl import arguments_of, run_crawl
     from spiders.errand import errand_of
 
@@ -308,8 +311,12 @@ def crawl(
     told = {"start_url": start_url, "source": source, "artist": artist, "mbid": mbid, "since": since, "until": until}
     told |= {"full": "true" if full else ""} | arguments_of(arg or [])
     report = run_crawl(settings, spider, errand_of(told))
-    rows = report.as_json()
-    print(json.dumps(rows) if as_json else "\n".join(f"{name:12} {value}" for name, value in rows.items()))
+    if as_json:
+        print(json.dumps(report.as_json()))
+    else:
+        console = Console(highlight=False, emoji=False)
+        for part in summary(report):
+            console.print(part)
     sys.exit(0 if report.ok else 1)
 
 
@@ -419,6 +426,9 @@ def rejections(
         last = f"{one.last:%Y-%m-%d %H:%M}"
         table.add_row(one.reason.value, f"{one.count:,}", one.stage, one.source or "", one.origin_topic, last)
     console.print(table if told.groups else f"{filters}: none")
+    if not told.groups:
+        told_by = "They are counted by sink-postgres (`gigz up --workers`); what one run refused: `gigz run show RUN`."
+        console.print(told_by, style="dim", soft_wrap=True)
     for sample in told.samples:
         where = f"{sample.stage}{f', {sample.source}' if sample.source else ''}, {sample.place}"
         console.print(f"\n{sample.reason.value}: {replaying.printable(sample.text)}\n  {where}", soft_wrap=True)
@@ -674,7 +684,11 @@ def calibrate(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Fit weights to a catalogue, and to decisions; a change that tells what was held out worse is refused (exit 1)."""
+    """Fit weights to a catalogue, and to decisions; a change that tells what was held out worse is refused (exit 1).
+
+    Lines of erased users are left out.
+    """
+    from deploy.erasing.files import ask
     from matchers.fit.files import calibrate_rows
 
     if not catalogue and not decisions:
@@ -684,14 +698,16 @@ def calibrate(
     for field, level in kept:
         if level not in begun.levels.get(field, {}):
             raise typer.BadParameter(f"{field}.{level} is no level of the weights", param_hint="--keep")
+    living = asyncio.run(ask(_settings())) if history or decisions or suggestions else None
     with err.status("reading") as status:
         made = calibrate_rows(
             begun,
             _raw_class(kind),
             _rows(catalogue or []),
-            _rows(history or []),
-            _rows(decisions or []),
-            _rows(suggestions or []),
+            *(
+                (living.only(_rows(files)) if living else ())
+                for files in (history or [], decisions or [], suggestions or [])
+            ),
             names=_variants(vary) if vary else (),
             half=half,
             seed=seed,
@@ -708,6 +724,8 @@ def calibrate(
                 table.add_row(*row)
             Console(highlight=False, emoji=False).print(table)
     _tell_refusals(list(made.refused), None)
+    if living is not None:
+        err.print(living.told)
     if made.worse:
         raise _failed("Refused: what was held out is told worse. Nothing is written.")
     if made.weights.version == begun.version:

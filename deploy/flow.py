@@ -124,7 +124,7 @@ class Gauge:
 
 async def commits_of(admin: AIOKafkaAdminClient, group: str) -> dict[TopicPartition, OffsetAndMetadata]:
     """What a group has committed. A fresh broker makes its offsets topic when first asked: that is waited for."""
-    for wait_s in (0.2, 0.5, 1.0, 2.0, 4.0):
+    for wait_s in (0.2, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0):
         try:
             return dict(await admin.list_consumer_group_offsets(group))
         except (GroupCoordinatorNotAvailableError, NotCoordinatorForGroupError, GroupLoadInProgressError):

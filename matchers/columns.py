@@ -114,6 +114,7 @@ def column_order(texts: Iterable[str]) -> DateOrder:
     for meant, fitting in zip(rows, fits, strict=True):
         slashed = [meant[order] for order in (Order.DMY, Order.MDY) if order in meant]
         ambiguous += len(set(slashed)) > 1
+        mixed += log(1 - SLIP)  # as every order pays for a row: or a long column would be mixed for its length alone
         if len(slashed) == 2 or not slashed:
             _weigh(logs, frozenset(meant), SLIP)
         else:

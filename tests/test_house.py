@@ -20,7 +20,10 @@ MAY_IMPORT = {
     "api": {"schemas", "deploy", "matchers"},
     "gigz": set(ROOMS),
 }
-API_MAY_IMPORT_OF_MATCHERS = {"matchers.dates", "matchers.text", "matchers.files"}
+API_MAY_IMPORT_OF_MATCHERS = {
+    *("matchers.dates", "matchers.text", "matchers.files"),
+    *("matchers.columns", "matchers.billing", "matchers.gazetteer", "matchers.venues"),
+}
 """For import parsing only."""
 
 
