@@ -4,7 +4,7 @@ import asyncio
 import base64
 import hashlib
 import random
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -217,12 +217,13 @@ def laid(stack: Settings) -> Settings:
 
 
 @asynccontextmanager
-async def a_page(body: str) -> AsyncIterator[str]:
-    """A server whose every page is this."""
+async def a_page(body: str | Callable[[], str]) -> AsyncIterator[str]:
+    """A server whose page is this, or is what this gives when it is asked for."""
 
     async def answer(request: web.Request) -> web.Response:
         found = request.path == "/agenda/"
-        return web.Response(text=body if found else "", status=200 if found else 404, content_type="text/html")
+        page = body if isinstance(body, str) else body()
+        return web.Response(text=page if found else "", status=200 if found else 404, content_type="text/html")
 
     async with serving(answer) as base:
         yield f"{base}/agenda/"
@@ -339,14 +340,14 @@ async def test_a_night_gone_by_leaves_an_agenda_by_itself(laid: Settings) -> Non
         {"@type": "MusicEvent", "name": name, "identifier": name, "startDate": str(today + timedelta(days=days))}
         for name, days in nights.items()
     ]
-    served = [events, events[-1:]]
-    for shown, vanished in zip(served, (0, 1), strict=True):
-        block = f'<script type="application/ld+json">{orjson.dumps(shown).decode()}</script>'
-        async with a_page(block) as url:
+    shown = events
+    async with a_page(lambda: f'<script type="application/ld+json">{orjson.dumps(shown).decode()}</script>') as url:
+        for events_left, vanished in ((events, 0), (events[-1:], 1)):
+            shown = events_left
             code, report, errors = await run(
                 laid, "venuepages", "--arg", f"start_url={url}", "--arg", f"source={source}"
             )
-        assert (code, report["vanished"]) == (0, vanished), errors
+            assert (code, report["vanished"]) == (0, vanished), errors
     gone = [RawEvent.from_bytes(record.value) for record in await of_source(laid, RawEvent.topic, source)]
     assert [message.source_id for message in gone if message.kind is RawKind.VANISHED] == ["ahead"]
 

@@ -164,7 +164,7 @@ async def test_a_schedule_is_made_changed_paused_and_removed_and_every_time_it_i
         ),
         (
             {"spider": "wikidata_venues", "arguments": {"colour": "red"}},
-            "not known to .*Remedy: it knows country, artist",
+            "not known to .*Remedy: it knows country, since, until, ",
         ),
         ({"spider": "venuepages", "arguments": {"artist": "Moths"}}, "venuepages cannot search.* Remedy: "),
         ({"spider": "venuepages", "arguments": {}}, "needs a start URL. Remedy: "),
