@@ -40,7 +40,10 @@ class Outgoing:
     @property
     def size(self) -> int:
         """Bytes of key, value and headers."""
-        return len(self.key) + len(self.value or b"") + sum(len(k) + len(v) for k, v in self.headers.items())
+        size = len(self.key) + len(self.value or b"")
+        for name, value in self.headers.items():
+            size += len(name) + len(value)
+        return size
 
     @property
     def too_large(self) -> bool:

@@ -215,10 +215,11 @@ class KafkaDelivery:
         self._giving_up = False
         # from the spider
         self._turn = asyncio.Lock()
-        self._queue: deque[Item] = deque()
+        self._queue: deque[tuple[Item, int]] = deque()
+        """With their weights."""
         self._queued_bytes = 0
         self._arrived = asyncio.Event()
-        self._filled, self._taken = Pulse(), Pulse()
+        self._filled, self._taken, self._gathered = Pulse(), Pulse(), Pulse()
         self._busy = False
         # to Kafka
         self._changed = pulse
@@ -271,12 +272,19 @@ class KafkaDelivery:
         self._check()
         item = storable(item)
         self._numbers["scraped"] += 1
-        async with self._turn:  # in turn: the order of one source_id's items is kept
-            while self._queued_bytes > QUEUED_BYTES:
-                await self._taken.wait(LOOK_S)
-                self._check()
-            self._queue.append(item)
-            self._queued_bytes += weight(item)
+        if self._queued_bytes <= QUEUED_BYTES and not self._turn.locked():
+            self._take(item)
+        else:
+            async with self._turn:  # in turn: the order of one source_id's items is kept
+                while self._queued_bytes > QUEUED_BYTES:
+                    await self._taken.wait(LOOK_S)
+                    self._check()
+                self._take(item)
+
+    def _take(self, item: Item) -> None:
+        size = weight(item)
+        self._queue.append((item, size))
+        self._queued_bytes += size
         self._arrived.set()
         if self._enough:
             self._filled.beat()
@@ -288,6 +296,7 @@ class KafkaDelivery:
         """
         self._hurry = True
         self._filled.beat()
+        self._gathered.beat()
         now = asyncio.get_running_loop().time
         progress, since = self._progress, now()
         while not self._done:
@@ -326,8 +335,11 @@ class KafkaDelivery:
             if not self._enough:
                 await self._filled.wait(LINGER_S)
             self._busy = True
-            batch = [self._queue.popleft() for _ in range(min(BATCH, len(self._queue)))]
-            self._queued_bytes -= sum(map(weight, batch))
+            batch: list[Item] = []
+            for _ in range(min(BATCH, len(self._queue))):
+                item, size = self._queue.popleft()
+                batch.append(item)
+                self._queued_bytes -= size
             if not self._queue:
                 self._arrived.clear()
             self._taken.beat()
@@ -519,7 +531,8 @@ class KafkaDelivery:
         if not parcel.left_behind:
             self._numbers[parcel.name] += 1
         self._here.append(parcel)
-        self._changed.beat()
+        if len(self._here) >= BATCH:
+            self._gathered.beat()
 
     async def _remember(self) -> None:
         while True:
@@ -527,7 +540,7 @@ class KafkaDelivery:
                 await self._changed.wait(LOOK_S)
                 continue
             if len(self._here) < BATCH and not self._hurry:
-                await asyncio.sleep(LINGER_S)
+                await self._gathered.wait(LINGER_S)
             self._remembering = True
             here, self._here = self._here, []
             await self._memory.remember([self._as_seen(one.sighting) for one in here if one.sighting])
@@ -604,7 +617,7 @@ def key_of(message: RawMessage) -> Key:
 
 def storable(item: Item) -> Item:
     """The item; unreadable where what it is known by holds a NUL, which PostgreSQL keeps in no text."""
-    if not isinstance(item, RawMessage) or "\0" not in item.source + item.source_id:
+    if not isinstance(item, RawMessage) or ("\0" not in item.source_id and "\0" not in item.source):
         return item
     source, where = item.source.replace("\0", ""), (item.url or "").replace("\0", "")
     text = "source_id: holds a NUL character, which no store keeps"
@@ -678,8 +691,9 @@ def to_record(item: Item, clock: Clock) -> tuple[Outgoing, str]:
         )
         return refused, "rejected"
     sent = outgoing(item, trace=trace, stage=STAGE)
-    record = fitting(sent, stage=STAGE, at=clock(), source=item.source, url=item.url or item.key)
-    return record, "delivered" if record is sent else "rejected"
+    if not sent.too_large:
+        return sent, "delivered"
+    return fitting(sent, stage=STAGE, at=clock(), source=item.source, url=item.url or item.key), "rejected"
 
 
 class ItemPipeline:

@@ -182,13 +182,10 @@ class Broker(Generic[P]):
         assert self._producer is not None
         batch, members = self._producer.create_batch(), list[P]()
         for parcel in group:
-            append = partial(
-                _append, key=parcel.record.key.encode(), value=parcel.record.value, headers=parcel.record.kafka_headers
-            )
-            if not append(batch):
+            if not _append(batch, parcel.record):
                 yield batch, members
                 batch, members = self._producer.create_batch(), list[P]()
-                append(batch)  # an empty one takes any
+                _append(batch, parcel.record)  # an empty one takes any
             members.append(parcel)
         yield batch, members
 
@@ -364,9 +361,10 @@ class LastWords(logging.Handler):
         self._logger.propagate = not any(isinstance(one, LastWords) for one in self._logger.handlers)
 
 
-def _append(batch: Any, *, key: bytes, value: bytes | None, headers: list[tuple[str, bytes]]) -> bool:
+def _append(batch: Any, record: Outgoing) -> bool:
     """Whether it found room."""
-    return batch.append(timestamp=None, key=key, value=value, headers=headers) is not None
+    added = batch.append(timestamp=None, key=record.key.encode(), value=record.value, headers=record.kafka_headers)
+    return added is not None
 
 
 def patient(producer: AIOKafkaProducer) -> None:

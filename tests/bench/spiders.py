@@ -218,7 +218,7 @@ def _spread(values: list[float], form: str) -> str:
 def main() -> int:
     """Print tables; 1 when a promise does not hold."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--items", type=int, default=10_000, help="of each crawl that is compared")
+    parser.add_argument("--items", type=int, default=30_000, help="of each crawl that is compared")
     parser.add_argument("--rounds", type=int, default=5, help="of each of them")
     parser.add_argument("--many", type=int, default=100_000, help="items of the crawl whose memory is looked at")
     parser.add_argument("--serve", type=int, help=argparse.SUPPRESS)
