@@ -198,6 +198,8 @@ async def take_apart(frame: Frame, app: Any) -> None:
         await asyncio.wait_for(frame.idle.wait(), FINISH_S)
     try:
         async with asyncio.timeout(max(0.5, deadline - time.monotonic())):
+            # Twice: Faust's may only wait for one that was under way, and that knows nothing of the last batch.
+            await app.consumer.commit()
             await app.consumer.commit()
     except Exception as error:
         log.warning("not committed: the last batches will be read again", error=repr(error))

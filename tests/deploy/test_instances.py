@@ -227,6 +227,7 @@ async def until_owned(consumer: AIOKafkaConsumer, count: int, seconds: float) ->
     return time.monotonic() - began
 
 
+@pytest.mark.long
 @pytest.mark.stack
 async def test_a_restart_keeps_the_partitions_and_leaving_gives_them_up_at_once(
     whole: Settings, tmp_path: Path

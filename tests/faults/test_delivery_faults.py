@@ -182,6 +182,7 @@ async def test_a_broker_that_hangs_is_waited_for(engines: Settings) -> None:
     await told(engines, source, items)
 
 
+@pytest.mark.long
 async def test_a_full_spool_pauses_the_crawl_and_nothing_is_dropped(engines: Settings) -> None:
     source, items = f"full-{uuid4().hex}", 10_000
     await stop_kafka(engines)

@@ -572,6 +572,7 @@ async def test_each_row_says_why_it_is_not_searched_for(settings: Settings, engi
     assert said["Next"] == "no spider that can search has its key"
 
 
+@pytest.mark.long
 def test_the_command_works_without_a_scheduler_and_says_what_comes_next(settings: Settings) -> None:
     keyed = settings.model_copy(update={"setlistfm_api_key": settings.setlistfm_api_key.__class__("a key")})
     asyncio.run(send(settings, wanted("Command Line Act", 1994, 300_000, rev=1)))

@@ -249,6 +249,7 @@ async def readers(settings: Settings, what: What) -> AsyncIterator[list[tuple[fl
         await engine.dispose()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("what", WHATS)
 async def test_under_load_nothing_is_lost_and_no_reader_waits_or_misses_a_row(filled: Settings, what: What) -> None:
     async with load(filled) as written:

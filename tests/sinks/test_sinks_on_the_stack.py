@@ -505,6 +505,7 @@ async def test_sigterm_ends_a_sink_in_time_with_its_batch_committed(laid: Settin
     assert await ended(process) == 0
 
 
+@pytest.mark.long
 async def test_two_members_share_the_partitions_and_stop_in_the_middle_of_a_rebalance(
     laid: Settings, start: Start
 ) -> None:

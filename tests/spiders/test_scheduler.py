@@ -466,6 +466,7 @@ async def test_a_scheduler_that_is_killed_is_replaced_within_30_s_and_its_run_go
     assert (line.before, line.who) == ("running", "scheduler")
 
 
+@pytest.mark.long
 async def test_a_scheduler_that_hangs_is_replaced_within_30_s_and_does_no_harm_when_it_comes_back(
     settings: Settings, engine: AsyncEngine
 ) -> None:

@@ -244,6 +244,7 @@ async def test_a_broker_that_restarts_under_load_costs_time_only(
     assert all(process.poll() is None for process in workers.running.values()), "a worker gave up"
 
 
+@pytest.mark.long
 async def test_a_rebalance_under_load_loses_nothing(settings: Settings, engine: AsyncEngine, workers: Workers) -> None:
     raws = some_raws("moving", 300)
     written: list[Entry] = [entry("moving", f"e{n}", artist=f"moving Lantern {n % 11}", date="2017") for n in range(30)]
@@ -447,6 +448,7 @@ def small_disk(engines: Settings) -> Iterator[Path]:
         local_stack.up(engines)
 
 
+@pytest.mark.long
 async def test_a_disk_that_is_full_under_kafka_ends_the_stage_and_space_lets_it_go_on(
     engines: Settings, settings: Settings, engine: AsyncEngine, workers: Workers, small_disk: Path
 ) -> None:

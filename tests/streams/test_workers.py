@@ -136,6 +136,7 @@ async def test_workers_killed_in_mid_stream_and_started_again_end_in_the_same_st
     }  # what was published is what is stored
 
 
+@pytest.mark.long
 async def test_two_of_each_share_the_work_and_stop_within_ten_seconds(
     settings: Settings, engine: AsyncEngine, workers: Workers
 ) -> None:
