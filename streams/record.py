@@ -9,6 +9,7 @@ from schemas.message import HEADER_TRACE, Message, MessageError, new_trace
 from schemas.outgoing import Origin, Outgoing, fitting, outgoing, reject
 from schemas.rejection import Reason
 from schemas.rows import judged_as_row
+from schemas.suggestion import Suggestions
 
 M = TypeVar("M", bound=Message)
 
@@ -88,6 +89,12 @@ def read(
 def follow(message: Message, cause: Cause, stage: str) -> Outgoing:
     """A message that follows from another."""
     return outgoing(message, trace=cause.trace, stage=stage, origin=cause.origin)
+
+
+def says_the_same(one: Suggestions, other: Suggestions) -> bool:
+    """Whether two sets say the same, whenever they were made."""
+    neutral = {"rev": 0, "made_at": None}
+    return one.model_copy(update=neutral).to_bytes() == other.model_copy(update=neutral).to_bytes()
 
 
 def without_giants(records: Iterable[Outgoing], *, stage: str, at: datetime) -> list[Outgoing]:

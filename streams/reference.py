@@ -9,11 +9,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from matchers.reference import MOST_ROWS, names_at, reference_names
 from schemas.reference import Artist, Venue
 from schemas.weights import Names
-from streams.sql import as_rows, body, lock_number
+from streams.sql import as_rows, body, take_locks
 
 Reference = Artist | Venue
 
-LOCK = text("select pg_advisory_xact_lock(lock) from unnest(cast(:locks as bigint[])) as l (lock)")
 PUT = text(
     """
     insert into state.names as n (reference_id, topic, version, keys, ever, body)
@@ -87,8 +86,7 @@ class NameStore:
         concerned: dict[UUID, list[str]] = {}
         async with self._engine.begin() as connection:
             # Of two on one reference the second adds its names to those that the first stored.
-            locks = sorted({lock_number(f"name:{one}") for one in (*references, *ended)})
-            await connection.execute(LOCK, {"locks": locks})
+            await take_locks(connection, (f"name:{one}" for one in (*references, *ended)))
             if rows:
                 concerned |= {
                     row.reference_id: row.ever for row in await connection.execute(PUT, {"rows": as_rows(rows)})

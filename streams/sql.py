@@ -51,6 +51,14 @@ async def put_in_outbox(connection: AsyncConnection, records: Sequence[Outgoing]
         await connection.execute(OUTBOX, {"rows": as_rows(rows)})
 
 
+TAKE_LOCKS = text("select pg_advisory_xact_lock(lock) from unnest(cast(:locks as bigint[])) as l (lock)")
+
+
+async def take_locks(connection: AsyncConnection, names: Iterable[str]) -> None:
+    """Hold these names until the transaction ends; in one order everywhere, so that two do not wait in a circle."""
+    await connection.execute(TAKE_LOCKS, {"locks": sorted({lock_number(name) for name in names})})
+
+
 def lock_number(name: str) -> int:
     """A name as PostgreSQL's advisory locks take it: 64 bits, signed."""
     return int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest(), "big", signed=True)

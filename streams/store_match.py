@@ -27,9 +27,9 @@ from schemas.concert import Concert
 from schemas.decision import Decision
 from schemas.history import Entry
 from schemas.suggestion import Nothing, Suggestions
-from streams.record import Cause, follow
+from streams.record import Cause, follow, says_the_same
 from streams.reference import known_names
-from streams.sql import BY_INDEX, as_rows, body, lock_number, put_in_outbox
+from streams.sql import BY_INDEX, as_rows, body, put_in_outbox, take_locks
 from streams.stage import Clock
 from streams.unasked import keep_unasked
 from streams.wanted import ask
@@ -61,9 +61,6 @@ DELETE_ENTRIES = text(
     on conflict (user_id, entry_id) do update set keys = '{}', body = null, updated_at = now()
     """
 )
-LOCK_USERS = text("select pg_advisory_xact_lock(lock) from unnest(cast(:locks as bigint[])) as l (lock)")
-"""Sets of a user are settled side by side: a transaction writes those of entries that it did not come for, and whose
-rows it does not lock. History, decisions and rematches are read side by side, too."""
 LOCK_ENTRIES = text(
     """
     select user_id, entry_id, e.keys as held, cast(e.body as text) as body from state.entries e
@@ -215,8 +212,9 @@ class MatchStore:
         await connection.execute(BY_INDEX)
         if erased := await ledger.erased_among(connection, {user for user, _ in causes}):
             causes = {at: cause for at, cause in causes.items() if at[0] not in erased}
-        users = {user for user, _ in causes}
-        await connection.execute(LOCK_USERS, {"locks": sorted(lock_number(f"match {user}") for user in users)})
+        # Sets of a user are settled side by side: this writes those of entries that it did not come for, and whose rows
+        # it does not lock. History, decisions and rematches are read side by side, too.
+        await take_locks(connection, (f"match {user}" for user, _ in causes))
         asked = {"rows": as_rows(_rows(causes))}
         entries = list(await connection.execute(LOCK_ENTRIES, asked))
         self._shown("locked")
@@ -250,7 +248,7 @@ class MatchStore:
             before = stored.get(at) or rivals.get(at)
             cause = causes.get(at) or causes[min(key for key in causes if key[0] == at[0])]
             raw = alone[at] if at in alone else rivals[at].alone
-            if before is None or not _same(before.body, found):
+            if before is None or not says_the_same(before.body, found):
                 rev = before.rev if before is not None else 0
                 found = found.model_copy(update={"rev": rev + 1, "made_at": self._clock()})
                 out.append(follow(found, cause, STAGE))
@@ -292,7 +290,7 @@ class MatchStore:
             read.get(at),
             stored.body,
             anew,
-            _same(stored.body, anew),
+            says_the_same(stored.body, anew),
             tuple(proposed.catalogue.concerts[int(number)] for number in rows),
             tuple(proposed.decisions[at]),
             tables.version,
@@ -462,8 +460,8 @@ def _changed(
         before = stored.get(at) if at in alone else rivals[at]
         if at not in alone and not touched & rivals[at].claims:
             continue
-        same = before is not None and _same(before.body, settled[at])
-        if not same or (at in alone and before is not None and not _same(before.alone, alone[at])):
+        same = before is not None and says_the_same(before.body, settled[at])
+        if not same or (at in alone and before is not None and not says_the_same(before.alone, alone[at])):
             found[at] = settled[at]
     return found
 
@@ -471,12 +469,6 @@ def _changed(
 def _settled(alone: Mapping[Key, Suggestions], rivals: Mapping[Key, _Stored]) -> dict[Key, Suggestions]:
     everything = {**{at: one.alone for at, one in rivals.items()}, **alone}
     return dict(zip(everything, settle([*everything.values()]), strict=True))
-
-
-def _same(one: Suggestions, other: Suggestions) -> bool:
-    """Whether two sets say the same, whenever they were made."""
-    neutral = {"rev": 0, "made_at": None}
-    return one.model_copy(update=neutral).to_bytes() == other.model_copy(update=neutral).to_bytes()
 
 
 def _entry_rows(entries: Iterable[Entry], tables: Tables) -> list[dict[str, object]]:

@@ -27,7 +27,7 @@ from schemas.decision import Decision
 from schemas.history import Entry
 from schemas.outgoing import Outgoing
 from schemas.suggestion import Nothing, Suggestions
-from streams.record import Cause, follow
+from streams.record import Cause, follow, says_the_same
 from streams.sql import BY_INDEX, as_rows, body, put_in_outbox
 from streams.stage import Clock
 
@@ -181,10 +181,10 @@ async def _store(
             )
     rows, out = [], []
     for entry_id, one in sorted(made.items()):
-        rev, neutral = 0, {"rev": 0, "made_at": None}
+        rev = 0
         if entry_id in stored:
             before, rev = Suggestions.model_validate_json(stored[entry_id].body), stored[entry_id].rev
-            if before.model_copy(update=neutral) == one.model_copy(update=neutral):
+            if says_the_same(before, one):
                 continue
         anew = one.model_copy(update={"rev": rev + 1, "made_at": clock()})
         out.append(follow(anew, cause, STAGE))

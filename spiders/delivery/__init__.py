@@ -691,9 +691,8 @@ def to_record(item: Item, clock: Clock) -> tuple[Outgoing, str]:
         )
         return refused, "rejected"
     sent = outgoing(item, trace=trace, stage=STAGE)
-    if not sent.too_large:
-        return sent, "delivered"
-    return fitting(sent, stage=STAGE, at=clock(), source=item.source, url=item.url or item.key), "rejected"
+    record = fitting(sent, stage=STAGE, at=clock(), source=item.source, url=item.url or item.key)
+    return record, "delivered" if record is sent else "rejected"
 
 
 class ItemPipeline:

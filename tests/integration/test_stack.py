@@ -23,6 +23,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from deploy.local import stack as local_stack
 from deploy.local.errors import StackError
 from deploy.local.jars import kafka_jars
+from deploy.local.ports import is_free
 from deploy.local.processes import MARK, Processes
 from deploy.settings import Settings, load
 from tests.support import ANY_FREE_PORTS, ENGINES, ROOT, open_network
@@ -144,8 +145,7 @@ async def test_the_stack_of_a_run_answers_everywhere(stack: Settings) -> None:
 
 def listened_on(url: str) -> bool:
     """By whoever has the port of an engine that was killed: tests of other processes start engines, too."""
-    port = int(url.rpartition(":")[2].partition("/")[0])
-    return any(one.laddr.port == port for one in psutil.net_connections("tcp4") if one.status == psutil.CONN_LISTEN)
+    return not is_free(int(url.rpartition(":")[2].partition("/")[0]))
 
 
 async def test_what_was_written_outlives_a_kill_of_each_engine_and_a_restart(home: Path) -> None:
