@@ -4,6 +4,7 @@ import base64
 import hashlib
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cache
 
 from schemas.message import HEADER_ORIGIN, HEADER_SCHEMA, HEADER_STAGE, HEADER_TRACE, Message, new_trace
 from schemas.rejection import ERROR_HEADERS, Reason, Rejection
@@ -63,10 +64,15 @@ class Origin:
         return f"{self.topic}:{self.partition}:{self.offset}"
 
 
+@cache
+def _schema(of: type[Message]) -> str:
+    return f"{of.topic.split('.')[1]}/{of.schema_version}"
+
+
 def outgoing(message: Message, *, trace: str, stage: str, origin: Origin | None = None) -> Outgoing:
     """A message with its headers."""
     headers = {
-        HEADER_SCHEMA: f"{message.topic.split('.')[1]}/{message.schema_version}",
+        HEADER_SCHEMA: _schema(type(message)),
         HEADER_TRACE: trace,
         HEADER_STAGE: stage,
     }

@@ -85,11 +85,11 @@ class Sent(Generic[P]):
     since: float
     """When it was handed over, by the loop's clock."""
     acknowledgement: asyncio.Future[Any] | None = None
+    size: int = 0
+    """Bytes."""
 
-    @property
-    def size(self) -> int:
-        """Bytes."""
-        return sum(len(parcel.record.value or b"") for parcel in self.parcels)
+    def __post_init__(self) -> None:
+        self.size = sum([len(parcel.record.value or b"") for parcel in self.parcels])
 
 
 class Broker(Generic[P]):
