@@ -229,7 +229,12 @@ async def test_a_role_is_a_list_of_names_and_the_session_keeps_it(
 async def test_in_production_the_pages_are_there_once_their_forms_can_be_signed(offline: Settings) -> None:
     from pydantic import SecretStr
 
-    production = {"environment": "production", "jwt_jwks_url": "https://issuer.example/jwks.json"}
+    production = {
+        "environment": "production",
+        "jwt_jwks_url": "https://issuer.example/jwks.json",
+        "jwt_issuer": "https://issuer.example/",
+        "jwt_audience": "gigz",
+    }
     async with reach(create_app(offline.model_copy(update=production))) as client:
         assert (await client.get("/ops")).status_code == 404
     signed = production | {"pages_secret": SecretStr("s" * 40)}
@@ -307,6 +312,16 @@ async def test_a_suspect_run_says_in_lists_what_was_found_first(ops: Client, eng
         findings = await connection.scalar(select(RunRow.findings).where(RunRow.run_id == run_id))
     for address in ("/ops/runs", "/ops/spiders/setlistfm"):
         assert findings[0]["text"] in (await page(ops, address)).text
+
+
+@pytest.mark.stack
+async def test_a_run_tells_which_of_its_answers_only_say_that_nothing_was_found(
+    ops: Client, engine: AsyncEngine
+) -> None:
+    words = "of them say that nothing was found"
+    absent = await page(ops, f"/ops/runs/{await ran(engine, figures=replace(GOOD, nothing_found=2))}")
+    assert f"2 {words}" in absent.text
+    assert words not in (await page(ops, f"/ops/runs/{await ran(engine, minutes=90)}")).text
 
 
 @pytest.mark.stack
