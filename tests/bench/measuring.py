@@ -247,10 +247,10 @@ async def drain(settings: Settings, waiting: Waiting, name: str, start: Callable
                 before = before or meter.cpu()
             left = now
         after = meter.cpu()
+    workers.stop(settings, [name])
     if len(commits) < 2:
         raise TooLittle(f"{name}: one commit is too little to measure. Remedy: more --rows.")
     (began, most), (ended, least) = commits[0], commits[-1]
-    workers.stop(settings, [name])
     return Drained(most - least, ended - began, meter.costs(before, after))
 
 
