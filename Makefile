@@ -8,7 +8,7 @@ ARGS ?=
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-unit test-long faults bench bench-spiders bench-matcher lint format lock up down status contract clean
+.PHONY: help install demo test test-unit test-long faults bench bench-spiders bench-matcher bench-api fuzz codegen lint format lock up down status contract clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -29,7 +29,7 @@ demo: install ## from a crawl to a page where found shows are confirmed (ARGS=--
 
 # Files side by side, and in their order: the long ones with engines first, so that none is left over at the end.
 test: install ## the whole suite; starts and stops engines of its own (ARGS="-n 0 tests/api": one after the other, a part)
-	@$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
+	@$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 test-unit: install ## the tests that need no engine, no socket and no data of other people
 	@$(BIN)/python -m pytest -q -n 2 -m "not stack and not network and not data" $(ARGS)
@@ -48,6 +48,12 @@ bench-spiders: install ## a crawl with delivery beside the same crawl with its i
 
 bench-matcher: install ## what scoring costs beside rapidfuzz, and how throughput holds from 10,000 to 1,000,000 concerts (needs 5 GB)
 	@PYTHONPATH=. $(BIN)/python tests/bench/matcher.py $(or $(ARGS),tests/matchers/facts/listings.jsonl)
+
+bench-api: install ## the API under fifty users, beside a bare route: p50, p95, p99 for each route (ARGS="--concerts 100000 --entries 20000")
+	@$(BIN)/python -m tests.bench.api_load $(ARGS)
+
+fuzz: install ## requests made up from the OpenAPI document to an API with data in it; ends with PASS or FAIL (ARGS="--examples 100 --seed 7")
+	@$(BIN)/python -m tests.api.fuzz $(ARGS)
 
 lint: install ## ruff, strict mypy, the committed contract
 	@$(BIN)/ruff check .
@@ -68,8 +74,11 @@ down: install ## stop what `make up` and `make demo` started
 status: install ## what runs, where, since when, and the lag of each stage
 	@$(BIN)/gigz status $(ARGS)
 
-contract: install ## write AsyncAPI and JSON Schema of all topics to docs/contract
+contract: install ## write AsyncAPI and JSON Schema of all topics to docs/contract, OpenAPI to docs/api/openapi.json
 	@$(BIN)/gigz contract
+
+codegen: install ## a client of the API in Python, from docs/api/openapi.json, into .client (ARGS=FOLDER)
+	@$(BIN)/python -m tests.codegen $(ARGS)
 
 lock: ## resolve pyproject.toml anew: versions and hashes, no addresses
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)

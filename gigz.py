@@ -181,26 +181,27 @@ def migrate() -> None:
 @app.command()
 def contract(
     check: Annotated[bool, typer.Option("--check", help="Write nothing; exit 1 when the files differ.")] = False,
-    folder: Annotated[Path, typer.Option(help="Where the files are.")] = Path("docs/contract"),
+    folder: Annotated[Path, typer.Option(help="Where those of topics are.")] = Path("docs/contract"),
+    api: Annotated[Path, typer.Option(help="Where that of the API is.")] = Path("docs/api/openapi.json"),
 ) -> None:
-    """Write AsyncAPI 3 and the JSON Schemas of all topics, or check that they are as committed."""
+    """Write AsyncAPI and JSON Schema of all topics and OpenAPI of the API, or check that they are as committed."""
+    from api.contract import contract_text
     from schemas.contract import contract_files
 
-    files = contract_files()
-    present = {path.name: path.read_text(encoding="utf-8") for path in folder.glob("*.json")}
+    files = {folder / name: text for name, text in contract_files().items()} | {api: contract_text()}
+    present = {path: path.read_text(encoding="utf-8") for path in (*folder.glob("*.json"), api) if path.exists()}
     if check:
-        differing = sorted(name for name in {*files, *present} if files.get(name) != present.get(name))
+        differing = sorted(str(path) for path in {*files, *present} if files.get(path) != present.get(path))
         if differing:
-            told = ", ".join(differing)
-            raise _failed(f"{folder}: {told} differ. Remedy: `gigz contract`; a v2 where a reader would break.")
-        print(f"{len(files)} files are as schemas/ says")
+            raise _failed(f"{', '.join(differing)} differ. Remedy: `gigz contract`; a v2 where a reader would break.")
+        print(f"{len(files)} files are as schemas/ and api/ say")
         return
-    folder.mkdir(parents=True, exist_ok=True)
-    for name in present.keys() - files.keys():
-        (folder / name).unlink()
-    for name, text in files.items():
-        (folder / name).write_text(text, encoding="utf-8")
-    print(f"{len(files)} files written to {folder}")
+    for path in present.keys() - files.keys():
+        path.unlink()
+    for path, text in files.items():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    print(f"{len(files)} files written to {folder} and {api}")
 
 
 @app.command(name="settings")
@@ -370,12 +371,15 @@ AsOperator = Annotated[bool, typer.Option("--operator", help="With the role that
 
 @app.command()
 def token(
-    user: Annotated[str, typer.Argument(help="An id of ours, e.g. listener-1.")], operator: AsOperator = False
+    user: Annotated[str, typer.Argument(help="An id of ours, e.g. listener-1.")],
+    operator: AsOperator = False,
+    service: Annotated[bool, typer.Option("--service", help="Of an app's backend: reads the catalogue only.")] = False,
 ) -> None:
     """An access token for a user, in development."""
-    from api.tokens import OPERATOR, issue_token
+    from api.tokens import OPERATOR, SERVICE, issue_token
 
-    print(issue_token(_settings(), user, datetime.now(UTC), [OPERATOR] if operator else []))
+    roles = [role for role, wanted in ((OPERATOR, operator), (SERVICE, service)) if wanted]
+    print(issue_token(_settings(), user, datetime.now(UTC), roles))
 
 
 @app.command(name="open")

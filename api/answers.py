@@ -6,7 +6,7 @@ from typing import Annotated, Any, Generic, TypeVar
 
 import orjson
 from litestar.params import QueryParameter
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from api.errors import Detail, InvalidError
 
@@ -21,7 +21,7 @@ Cursor = Annotated[
 ]
 
 
-class Nothing(BaseModel):
+class NoMeta(BaseModel):
     """There is nothing to add."""
 
 
@@ -29,14 +29,14 @@ class Answer(BaseModel, Generic[T]):
     """One thing."""
 
     data: T
-    meta: Nothing = Nothing()
+    meta: NoMeta = NoMeta()
 
 
 class PageMeta(BaseModel):
     """Where a list goes on."""
 
-    next_cursor: str | None
-    take: int
+    next_cursor: str | None = Field(examples=[None], description="Send it as `cursor`; null: that was all.")
+    take: int = Field(examples=[20])
 
 
 class Page(BaseModel, Generic[T]):

@@ -4,27 +4,48 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from urllib.parse import urlsplit
 
 import structlog
-from litestar import Litestar
+from litestar import Litestar, Response
 from litestar.config.cors import CORSConfig
 from litestar.datastructures import State
 from litestar.di import Provide
-from litestar.openapi.config import OpenAPIConfig
-from litestar.openapi.spec import Components, SecurityScheme
 from litestar.plugins.pydantic import PydanticPlugin
+from litestar.routes import HTTPRoute
 
-from api import concerts, health, history, journal, listening, ops, pages, preferences, search, stream, suggestions
+from api import (
+    audit,
+    auth,
+    concerts,
+    health,
+    history,
+    journal,
+    listening,
+    me,
+    ops,
+    pages,
+    preferences,
+    search,
+    stream,
+    suggestions,
+)
+from api.addresses import networks
+from api.asked import refuse_null
 from api.edge import Edge
 from api.errors import MOST_BODY_MB, AnyRequest, handlers
+from api.export import routes as export
+from api.friends import follows, shows
+from api.importing import routes as importing
 from api.limits import Limits
 from api.metrics import Metrics
-from api.openapi import Document
+from api.openapi import config as openapi_config
 from api.operations import Operating
 from api.services import Services, admit
+from api.tidying import tidying
 from api.tokens import checker, form_secret
 from deploy.clients import check_postgres, meilisearch_client, postgres_engine
-from deploy.settings import Settings, SettingsError
+from deploy.settings import PREFIX, Settings, SettingsError
 
 VERSION = "0.1.0"
 A_DAY_S = 86_400
@@ -50,7 +71,7 @@ def create_app(
     metrics = Metrics(settings)
     engine = postgres_engine(settings, settings.postgres_pool_size_api, "gigz-api")
     metrics.watch(engine)
-    limits = Limits() if rate_limits else None
+    limits = Limits(clock, engine) if rate_limits else None
     services = Services(settings, engine, checker(settings), clock, metrics, limits, operations and operations(engine))
 
     @asynccontextmanager
@@ -58,10 +79,13 @@ def create_app(
         try:
             await check_postgres(engine, settings)
             await _say_if_search_is_away(settings)
-            yield
+            services.imports.start()
+            async with tidying(engine, settings):
+                yield
         finally:
             await services.close()
 
+    networks("metrics_networks", settings.metrics_networks)  # says now what is none
     development = settings.environment == "development"
     operators = development or bool(settings.pages_secret.get_secret_value())
     if operators:
@@ -76,8 +100,17 @@ def create_app(
             listening.router,
             concerts.router,
             history.router,
+            importing.router,
             search.router,
+            *follows.routers,
+            *shows.routers,
+            me.router,
+            audit.router,
+            export.router,
+            me.erasures_router,
             health.router,
+            # In production tokens come from the issuer behind GIGZ_JWT_JWKS_URL.
+            *([auth.router] if development else []),
             # Until the inbox takes the app's token, a person can sign in to it in development only.
             *(pages.routers() if development else []),
             *([ops.router()] if operators else []),
@@ -86,6 +119,7 @@ def create_app(
         state=State({"services": services}),
         lifespan=[connected],
         guards=[admit],
+        before_request=_before,
         dependencies={
             "services": Provide(_services, sync_to_thread=False),
             "user": Provide(_user, sync_to_thread=False),
@@ -94,23 +128,23 @@ def create_app(
         exception_handlers=handlers(),
         cors_config=_cors(settings),
         template_config=pages.template_config(ops.HELPERS),
-        openapi_config=OpenAPIConfig(
-            title="Gigz",
-            version=VERSION,
-            description="Shows find you: entries of a history in, suggestions out, decisions kept.",
-            render_plugins=[Document()],
-            security=[{"bearer": []}],
-            components=Components(
-                security_schemes={"bearer": SecurityScheme(type="http", scheme="bearer", bearer_format="JWT")}
-            ),
-        ),
-        plugins=[PydanticPlugin(prefer_alias=True)],
+        openapi_config=openapi_config(VERSION),
+        # None, not False: that would take the strictness of single fields away ("no" for false, "5" for 5).
+        plugins=[PydanticPlugin(prefer_alias=True, validate_strict=None)],  # type: ignore[arg-type]
         request_max_body_size=MOST_BODY_MB * 1_048_576,
         logging_config=None,  # structlog is set up by the process
         debug=False,
     )
+    app.state.methods = {
+        route.path_format: ", ".join(sorted(route.methods)) for route in app.routes if isinstance(route, HTTPRoute)
+    }
     # Around the router too: what no route answers gets its trace id, its headers and its count as well.
-    app.asgi_handler = Edge(app.asgi_handler, metrics)
+    app.asgi_handler = Edge(
+        app.asgi_handler,
+        metrics,
+        proxies=networks("trusted_proxies", settings.trusted_proxies),
+        https=not development,
+    )
     return app
 
 
@@ -120,6 +154,15 @@ async def _say_if_search_is_away(settings: Settings) -> None:
         await asyncio.to_thread(meilisearch_client, settings)
     except SettingsError as error:
         log.warning("there is no search", why=str(error))
+
+
+async def _before(request: AnyRequest) -> Response[None] | None:
+    """The framework's own answer to OPTIONS names the methods of the first router only that has the address."""
+    if request.method == "OPTIONS":
+        methods: str = request.app.state.methods[request.scope["path_template"]]
+        return Response(None, status_code=204, headers={"allow": methods})
+    await refuse_null(request)
+    return None
 
 
 def _services(state: State) -> Services:
@@ -141,9 +184,17 @@ def _cors(settings: Settings) -> CORSConfig | None:
     origins = [origin.strip() for origin in settings.cors_origins.split(",") if origin.strip()]
     if not origins:
         return None
+    for origin in origins:
+        parts = urlsplit(origin)
+        if parts.scheme not in ("http", "https") or not parts.netloc or f"{parts.scheme}://{parts.netloc}" != origin:
+            # "*" together with credentials would let every site call with what the browser keeps of ours.
+            raise SettingsError(
+                f"{PREFIX}CORS_ORIGINS: {origin!r} is no origin. Remedy: https://app.example, with commas; no path, "
+                "no * and no slash at the end."
+            )
     return CORSConfig(
         allow_origins=origins,
-        allow_methods=["GET", "POST", "PATCH"],
+        allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
         allow_headers=[
             "authorization",
             "content-type",
@@ -152,7 +203,14 @@ def _cors(settings: Settings) -> CORSConfig | None:
             "x-device",
             "x-request-id",
         ],
-        expose_headers=["x-request-id", "retry-after"],
+        expose_headers=[
+            "content-disposition",
+            "ratelimit-limit",
+            "ratelimit-remaining",
+            "ratelimit-reset",
+            "retry-after",
+            "x-request-id",
+        ],
         allow_credentials=True,
         max_age=A_DAY_S,
     )

@@ -6,17 +6,18 @@ left as it is, and told in the answer. One undo takes back what the bulk decided
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 from uuid import UUID, uuid4
 
 from litestar import post
 from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, StrictBool
 from sqlalchemy import insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from api.answers import Answer, plain
+from api.asked import WHOLE, Moment, absent, only, rule
 from api.calls import Call, Device, Key, write_once
 from api.decisions import decision_of, keep, lock, undoing
 from api.entries import EntryView, Filters, Wanted, read_decisions, read_entries
@@ -40,7 +41,9 @@ class Chosen(BaseModel):
     """Which open entries; nothing given: all."""
 
     band: Band | None = None
-    year: int | None = Field(default=None, ge=1900, le=2200, description="Of a suggested night.")
+    year: Annotated[int, Field(ge=1900, le=2200), WHOLE] | None = Field(
+        default=None, description="Of a suggested night."
+    )
     artist: str | None = Field(default=None, max_length=200, description="Part of a name.")
     origin: Origin | None = None
 
@@ -54,16 +57,25 @@ class Bulk(BaseModel):
             "examples": [
                 {"dry_run": True, "action": "confirm", "filter": {"band": "sure", "year": 1994}},
                 {"token": "6a3e0c0e-54fb-4a0c-9f6a-2f7c4be21d11"},
-            ]
+            ],
+            **rule(
+                {
+                    "oneOf": [
+                        {"allOf": [only("dry_run", "boolean", const=True), only("action", "string"), absent("token")]},
+                        {"allOf": [only("token", "string"), {"properties": {"dry_run": {"const": False}}}]},
+                    ]
+                },
+                {"anyOf": [absent("until"), only("action", "string", const="snooze")]},
+            ),
         },
     )
 
-    dry_run: bool = False
+    dry_run: StrictBool = False
     action: Literal["confirm", "dismiss", "snooze"] | None = Field(
         default=None, description="Confirm: the best of each entry. Dismiss: all that is shown for it. Of a dry run."
     )
     filter: Chosen = Chosen()
-    until: AwareDatetime | None = Field(default=None, description="Of a snooze; a month when absent.")
+    until: Moment | None = Field(default=None, description="Of a snooze; a month when absent.")
     token: UUID | None = Field(default=None, description="Of the dry run that is to be applied.")
 
 
@@ -99,7 +111,12 @@ class Bulked(BaseModel):
     expires_at: datetime | None = Field(default=None, description="Of the token, until it is applied.")
 
 
-@post("/bulk", status_code=200, summary="Decide many at once, after a dry run", responses=told(400, 404, 409))
+@post(
+    "/bulk",
+    status_code=200,
+    summary="Decide many at once, after a dry run",
+    responses=told(400, 404, 409, missing=["bulk"]),
+)
 async def bulk(
     services: NamedDependency[Services],
     user: NamedDependency[str],
@@ -125,7 +142,7 @@ async def bulk(
     "/bulk/{token:uuid}/undo",
     status_code=200,
     summary="Take a whole bulk back, at any time",
-    responses=told(400, 404, 409),
+    responses=told(400, 404, 409, missing=["bulk"]),
 )
 async def undo_bulk(
     services: NamedDependency[Services],

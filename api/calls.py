@@ -1,10 +1,11 @@
 """A write that happens once: the same Idempotency-Key gets the same answer, and nothing happens twice.
 
 The key is entered first, in the transaction that writes: of two requests at once the second waits, and reads what the
-first was answered. A request that fails leaves no key behind, so that it can be tried again.
+first was answered. A request that fails leaves no key behind, so that it can be tried again. A key is known for
+GIGZ_CALL_HOURS at least, then it is removed (api.tidying): whoever repeats a request later makes a new one.
 
 Errors
-    InvalidError         the key stands for another request
+    ConflictError        the key stands for another request
     UnauthorizedError    the user was erased
 """
 
@@ -19,7 +20,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from api.erased import refuse_erased
-from api.errors import Detail, InvalidError
+from api.errors import ConflictError, Detail
 from schemas.message import content_hash
 from schemas.tables import CallRow
 
@@ -30,7 +31,7 @@ Key = Annotated[
         min_length=1,
         max_length=200,
         pattern=r"^[\x21-\x7e]+$",
-        description="Yours; the same key gets the same answer, and nothing happens twice.",
+        description="Yours; for three days at least the same key gets the same answer, and nothing happens twice.",
     ),
 ]
 Device = Annotated[
@@ -92,7 +93,7 @@ async def _claim(connection: AsyncConnection, call: Call) -> Any:
         )
     ).one()
     if kept.request != call.request:
-        raise InvalidError(
+        raise ConflictError(
             "This Idempotency-Key stands for another request.",
             [Detail(field="Idempotency-Key", message="take a new key for each request; repeat it only to try again")],
         )

@@ -82,7 +82,12 @@ class ConcertView(Facts):
     sources: list[Source]
 
 
-@get("/{concert_id:uuid}", summary="A show with all its sources", responses=told(404))
+@get(
+    "/{concert_id:uuid}",
+    summary="A show with all its sources",
+    responses=told(404, missing=["concert"]),
+    opt={"service": True},
+)
 async def one_concert(services: NamedDependency[Services], concert_id: FromPath[UUID]) -> Answer[ConcertView]:
     """The present one, also by an id it had before."""
     async with services.engine.connect() as connection:

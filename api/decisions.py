@@ -7,7 +7,7 @@ yet, because match has not stored it, is locked by its name.
 Errors
     NotFoundError    no such suggestion of this user, or no such night
     ConflictError    decided otherwise; details are the decision in force
-    InvalidError     an Idempotency-Key that stands for another request; a night or an act that is not told clearly
+    InvalidError     a night or an act that is not told clearly
     UnauthorizedError    the user was erased
 """
 
@@ -22,6 +22,7 @@ import orjson
 from sqlalchemy import Uuid, cast, insert, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from api.audit import record_decisions
 from api.calls import Call, write_once
 from api.entries import read_decisions
 from api.errors import ConflictError, Detail, InvalidError, NotFoundError
@@ -203,6 +204,7 @@ async def keep(connection: AsyncConnection, made: Sequence[Decision], wish: Wish
     if rows:
         await connection.execute(insert(DecisionRow), rows)
         await connection.execute(insert(OutboxRow), messages)
+        await record_decisions(connection, [one.decision_id for one in kept], wish.trace)
     return kept
 
 

@@ -13,13 +13,14 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 from sqlalchemy import select, text
 from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from api.answers import cursor_of, place_of
 from api.verdicts import REFUSED, last_of, lifted, the_confirmed
+from deploy.inbox import ENTRIES
 from schemas.decision import Action, Decision
 from schemas.suggestion import Band, Origin, Suggestions
 from schemas.tables import DecisionRow
@@ -56,6 +57,55 @@ STATES = {
 
 class EntryView(Suggestions):
     """An entry's set as match left it, without what was dismissed since, and the decisions in force."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "user": "u-1",
+                    "entry_id": "e1",
+                    "origin": "entry",
+                    "rev": 1,
+                    "made_at": "2026-03-01T11:59:58Z",
+                    "entry": {"artist": "Radiohead", "date": "summer 1994", "city": "Reading"},
+                    "suggestions": [
+                        {
+                            "suggestion_id": "8b7cf6a0-3f3e-5d6c-8a92-2a1f0e3b7c11",
+                            "rank": 1,
+                            "concert_id": "0e4b6f4e-0a7b-5c6f-9d0c-5b8a8f1f2d33",
+                            "concert": {
+                                "artist": "Radiohead",
+                                "night": "1994-08-27",
+                                "place": {"name": "Little John's Farm", "city": "Reading", "country": "GB"},
+                                "status": "happened",
+                                "songs": ["Creep", "My Iron Lung"],
+                            },
+                            "members": [
+                                {
+                                    "listing_id": "3c234698-b46e-5d13-9641-1ceb909254ac",
+                                    "source": "setlistfm",
+                                    "source_id": "63de4613",
+                                    "version": 1,
+                                    "act": "Radiohead",
+                                    "url": "https://www.setlist.fm/setlist/63de4613.html",
+                                }
+                            ],
+                            "confidence": 0.97,
+                            "band": "sure",
+                            "why": [
+                                {"field": "artist", "bits": 14.2, "text": "same artist"},
+                                {"field": "city", "bits": 8.1, "text": "same town"},
+                            ],
+                            "signature": "d1d428b437f6817d",
+                        }
+                    ],
+                    "weights": "1",
+                    "fold": "2",
+                    "state": "open",
+                }
+            ]
+        }
+    )
 
     state: State
     decisions: tuple[Decision, ...] = Field(default=(), description="Those in force, the latest last.")
@@ -94,54 +144,8 @@ class Counts:
         return self.open + self.confirmed + self.dismissed + self.nothing + self.snoozed + self.waiting
 
 
-_ENTRIES = """
-with last as (
-    select distinct on (entry_id, suggestion_id) entry_id, suggestion_id, action, body
-    from state.decisions where user_id = :user
-    order by entry_id, suggestion_id, seq desc
-), standing as (
-    select entry_id,
-        bool_or(action = 'confirmed') as confirmed,
-        bool_or(action = 'snoozed') as snoozed,
-        array_agg(suggestion_id || ' ' || coalesce(body->>'signature', ''))
-            filter (where action in ('dismissed', 'other_night', 'not_seen')) as refused
-    from last
-    where action <> 'undone' and (action <> 'snoozed' or cast(body->>'until' as timestamptz) > :now)
-    group by entry_id
-), wishes as (
-    select coalesce(bool_and(companions), true) as companions, coalesce(bool_and(habits), false) as habits
-    from state.preferences where user_id = :user
-), entries as (
-    select found.entry_id, found.confidence, found.body, coalesce(left_over.band, found.body #>> '{suggestions,0,band}')
-        as band, coalesce(found.body->>'origin', 'entry') as origin,
-        case
-            when standing.confirmed then 'confirmed'
-            when left_over.number > 0 and standing.snoozed then 'snoozed'
-            when left_over.number > 0 then 'open'
-            when standing.refused is not null then 'dismissed'
-            else 'nothing'
-        end as state
-    from state.suggestions found
-    cross join wishes
-    left join standing using (entry_id)
-    cross join lateral (
-        select count(*) as number, (array_agg(one->>'band' order by place))[1] as band
-        from jsonb_array_elements(found.body->'suggestions') with ordinality as listed (one, place)
-        where standing.refused is null or not (
-            (one->>'suggestion_id') || ' ' = any(standing.refused)
-            or (one->>'suggestion_id') || ' ' || coalesce(one->>'signature', '') = any(standing.refused))
-    ) left_over
-    where found.user_id = :user and found.body->>'reason' is distinct from 'entry_deleted'
-        and case found.body->>'origin'
-            when 'companion' then wishes.companions or coalesce(standing.confirmed, false)
-            when 'habit' then wishes.habits or coalesce(standing.confirmed, false)
-            else true
-        end
-)
-"""
-
 _PAGE = text(
-    _ENTRIES  # noqa: S608 - of constants
+    ENTRIES  # noqa: S608 - of constants
     + """
 select entry_id, confidence, body, state from entries
 where state = any(:states)
@@ -159,7 +163,7 @@ limit :most
 )
 
 _COUNTS = text(
-    _ENTRIES
+    ENTRIES
     + """
 select state, count(*) from entries group by state
 union all

@@ -19,14 +19,18 @@ from typing import Any
 
 import structlog
 from litestar import Request, Response
+from litestar._signature.types import ExtendedMsgSpecValidationError
 from litestar.datastructures import State
 from litestar.exceptions import HTTPException, SerializationException
 from litestar.openapi.datastructures import ResponseSpec
+from litestar.openapi.spec import Example
 from litestar.response import Template
 from litestar.types import ExceptionHandlersMap
 from pydantic import BaseModel
 from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+
+from deploy.logs import places
 
 log = structlog.get_logger()
 
@@ -62,22 +66,75 @@ class ErrorAnswer(BaseModel):
     error: Problem
 
 
-def told(*statuses: int) -> dict[int, ResponseSpec]:
-    """The error answers of a route, for its OpenAPI entry."""
+def told(*statuses: int, missing: Iterable[str] = ()) -> dict[int, ResponseSpec]:
+    """The error answers of a route, for its OpenAPI entry. `missing`: the things that a 404 can be of, as NotFoundError
+    names them; each is an example.
+    """
     return {
-        status: ResponseSpec(ErrorAnswer, description=_MEANING[status]) for status in (*statuses, 401, 429, 500, 503)
+        status: ResponseSpec(ErrorAnswer, description=_MEANING[status], examples=_examples(status, tuple(missing)))
+        for status in (*statuses, 401, 403, 429, 500, 503)
     }
+
+
+def _examples(status: int, missing: tuple[str, ...]) -> list[Example]:
+    problems = _PROBLEMS.get(status, ())
+    if status == 404:
+        problems = tuple(
+            Problem(code=f"{thing.upper()}_NOT_FOUND", message=f"There is no {thing} {_SOME_ID}.") for thing in missing
+        )
+    return [
+        Example(id=one.code.lower(), summary=one.message, value=ErrorAnswer(error=one).model_dump(mode="json"))
+        for one in problems
+    ]
 
 
 _MISSING = re.compile(r"^Missing required \w+ parameter '([^']+)'")
 _MEANING = {
-    400: "VALIDATION_ERROR",
+    400: "VALIDATION_ERROR: each detail names a field and what would be right",
     401: "UNAUTHORIZED or TOKEN_EXPIRED",
-    404: "<THING>_NOT_FOUND",
+    403: "FORBIDDEN: the token's role is not for this",
+    404: "<THING>_NOT_FOUND: there is none, or it is somebody else's",
     409: "CONFLICT, with the current state",
     429: "RATE_LIMITED, with Retry-After",
     500: "INTERNAL_ERROR",
-    503: "UNAVAILABLE",
+    503: "UNAVAILABLE: try again in a moment",
+}
+_SOME_ID = "8b7cf6a0-3f3e-5d6c-8a92-2a1f0e3b7c11"
+_PROBLEMS = {
+    400: (
+        Problem(
+            code="VALIDATION_ERROR",
+            message="The request is not valid.",
+            details=[Detail(field="take", message="Expected `int` <= 100")],
+        ),
+    ),
+    401: (
+        Problem(code="UNAUTHORIZED", message="The token is not valid."),
+        Problem(code="TOKEN_EXPIRED", message="The token has expired."),
+    ),
+    403: (Problem(code="FORBIDDEN", message="This is for people with the role operator."),),
+    409: (
+        Problem(
+            code="CONFLICT",
+            message=f"This entry is already dismissed. Undo that first: POST /v1/suggestions/{_SOME_ID}/undo.",
+            details=[
+                Detail(field="decision", message="dismissed"),
+                Detail(field="entry_id", message="e1"),
+                Detail(field="suggestion_id", message=_SOME_ID),
+                Detail(field="concert_id", message="0e4b6f4e-0a7b-5c6f-9d0c-5b8a8f1f2d33"),
+                Detail(field="decision_id", message="4f6d7a52-9f0e-4a53-8ef2-9f39a0f6a5a1"),
+                Detail(field="decided_at", message="2026-03-01T12:00:00+00:00"),
+            ],
+        ),
+    ),
+    429: (Problem(code="RATE_LIMITED", message="Too many requests; try again in 40 s."),),
+    500: (
+        Problem(
+            code="INTERNAL_ERROR",
+            message="Something went wrong on our side. The X-Request-Id of this answer finds it.",
+        ),
+    ),
+    503: (Problem(code="UNAVAILABLE", message="The database does not answer. Try again in a moment."),),
 }
 
 
@@ -181,12 +238,13 @@ def _answer(request: AnyRequest, error: ApiError) -> Response[Any]:
 
 
 def _away(request: AnyRequest, error: Exception) -> Response[Any]:
-    log.error("postgres_away", error=type(error).__name__, why=str(getattr(error, "orig", error))[:300])
+    code = getattr(getattr(error, "orig", None), "sqlstate", None)
+    log.error("postgres_away", error=type(error).__name__, code=code)
     return _answer(request, UnavailableError("The database does not answer. Try again in a moment."))
 
 
 def _bug(request: AnyRequest, error: Exception) -> Response[Any]:
-    log.error("internal_error", path=request.scope.get("path_template", ""), exc_info=error)
+    log.error("internal_error", path=request.scope.get("path_template", ""), **places(error))
     return _answer(request, ApiError("Something went wrong on our side. The X-Request-Id of this answer finds it."))
 
 
@@ -200,11 +258,27 @@ def _of_framework(request: AnyRequest, error: HTTPException) -> ApiError:
         refused.status = 405
         return refused
     if status == 413:
-        return InvalidError("The body is too large.", [Detail(field="body", message=f"at most {MOST_BODY_MB} MB")])
+        return InvalidError("The body is too large.", [Detail(field="body", message=f"at most {_most_mb(request)} MB")])
+    if status == 500 and isinstance(error.__cause__, ExtendedMsgSpecValidationError):
+        # A field of the body that is called like one of our dependencies (user, trace): the framework takes the
+        # caller's mistake for ours.
+        return InvalidError(
+            "The request is not valid.",
+            [
+                Detail(field=".".join(map(str, one["loc"])) or "body", message=one["msg"].removeprefix("Value error, "))
+                for one in error.__cause__.errors
+            ],
+        )
     if 400 <= status < 500:
         return InvalidError("The request is not valid.", _details(request, error))
-    log.error("internal_error", path=request.scope.get("path_template", ""), exc_info=error)
+    log.error("internal_error", path=request.scope.get("path_template", ""), **places(error))
     return ApiError("Something went wrong on our side. The X-Request-Id of this answer finds it.")
+
+
+def _most_mb(request: AnyRequest) -> int:
+    """What this route takes: imports take more than the others."""
+    most = request.route_handler.resolve_request_max_body_size()
+    return MOST_BODY_MB if most is None else int(most) // 1_048_576
 
 
 def _details(request: AnyRequest, error: HTTPException) -> list[Detail]:

@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable
 from datetime import datetime
 from time import perf_counter
 from typing import Literal
+from urllib.parse import urlsplit
 
 import httpx
 import psutil
@@ -12,13 +13,16 @@ import structlog
 from aiokafka.admin import AIOKafkaAdminClient
 from litestar import Response, Router, get
 from litestar.di import NamedDependency
+from litestar.openapi.datastructures import ResponseSpec
 from litestar.response import Response as AnyResponse
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict
 from sqlalchemy import text
 
+from api.addresses import networks, within
 from api.answers import Answer
-from api.errors import AnyRequest, Detail, NotFoundError, UnavailableError
-from api.services import Services
+from api.errors import AnyRequest, ApiError, Detail, NotFoundError, UnavailableError, told
+from api.services import Services, bearer
+from api.tokens import OPERATOR
 from deploy.clients import bootstrap
 from deploy.meters import TEXT
 from deploy.settings import Settings, SettingsError
@@ -28,7 +32,8 @@ log = structlog.get_logger()
 LIMIT_S = 2.0
 """A check that takes longer counts as an error, so that health always answers."""
 FORWARDED = ("forwarded", "x-forwarded-for", "x-real-ip")
-LOOPBACK = ("127.0.0.1", "::1")
+KEPT_S = 1.0
+"""Who asks health more often is told what was found last: it is open to all, and asks every store."""
 
 
 class Check(BaseModel):
@@ -40,6 +45,25 @@ class Check(BaseModel):
 
 class Health(BaseModel):
     """`error`: requests fail; `degraded`: some do."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "status": "ok",
+                    "timestamp": "2026-03-01T12:00:00Z",
+                    "uptime_s": 86400.0,
+                    "memory_mb": 190.5,
+                    "checks": {
+                        "postgres": {"status": "ok", "latency_ms": 1.2},
+                        "clickhouse": {"status": "ok", "latency_ms": 2.1},
+                        "meilisearch": {"status": "ok", "latency_ms": 3.4},
+                        "kafka": {"status": "ok", "latency_ms": 12.0},
+                    },
+                }
+            ]
+        }
+    )
 
     status: Literal["ok", "degraded", "error"]
     timestamp: datetime
@@ -54,23 +78,34 @@ class Ready(BaseModel):
     status: Literal["ok"] = "ok"
 
 
-@get("/health", summary="Each store, with its time")
+def _told(*statuses: int) -> dict[int, ResponseSpec]:
+    """Nobody signs in here, and nobody is counted."""
+    return {status: spec for status, spec in told().items() if status in statuses}
+
+
+@get(
+    "/health",
+    summary="Each store, with its time",
+    responses={503: ResponseSpec(Answer[Health], description="The same, without PostgreSQL."), **_told(500)},
+)
 async def health(services: NamedDependency[Services]) -> Response[Answer[Health]]:
-    """503 only without PostgreSQL; without Meilisearch there is no search, without Kafka messages wait."""
-    checks = await check_all(services)
+    """503 only without PostgreSQL; without ClickHouse there are no figures, without Meilisearch no search, and without
+    Kafka messages wait.
+    """
+    checks = await checked(services)
     failed = {name for name, check in checks.items() if check.status == "error"}
     process = psutil.Process()
-    told = Health(
+    found = Health(
         status="error" if "postgres" in failed else "degraded" if failed else "ok",
         timestamp=services.clock(),
         uptime_s=round(services.clock().timestamp() - process.create_time(), 1),
         memory_mb=round(process.memory_info().rss / 1_048_576, 1),
         checks=checks,
     )
-    return AnyResponse(Answer(data=told), status_code=503 if "postgres" in failed else 200)
+    return AnyResponse(Answer(data=found), status_code=503 if "postgres" in failed else 200)
 
 
-@get("/ready", summary="May requests be sent here?")
+@get("/ready", summary="May requests be sent here?", responses=_told(500, 503))
 async def ready(services: NamedDependency[Services]) -> Answer[Ready]:
     """PostgreSQL answers: everything but search works."""
     check = await _timed("postgres", lambda: _postgres(services))
@@ -79,18 +114,39 @@ async def ready(services: NamedDependency[Services]) -> Answer[Ready]:
     return Answer(data=Ready())
 
 
-@get("/metrics", summary="Prometheus' text format; on this machine only", include_in_schema=False)
+@get("/metrics", summary="Prometheus' text format; not public", include_in_schema=False)
 async def metrics(request: AnyRequest, services: NamedDependency[Services]) -> Response[str]:
-    """For a scraper beside the process; through a proxy it is not there."""
-    if request.client is None or request.client.host not in LOOPBACK or any(h in request.headers for h in FORWARDED):
-        raise NotFoundError("route", "There is nothing at /metrics.")
+    """For a scraper in a listed network, or with an operator's token; to anybody else it is not there."""
+    if not _may_scrape(request, services.settings):
+        try:
+            claims = await bearer(request, services)
+        except ApiError:
+            claims = None
+        if claims is None or OPERATOR not in claims.roles:
+            raise NotFoundError("route", "There is nothing at /metrics.")
     return Response(services.metrics.render(), media_type=TEXT)
+
+
+def _may_scrape(request: AnyRequest, settings: Settings) -> bool:
+    """Whether the peer itself is in a listed network: what came through a proxy is from anywhere."""
+    through = any(name in request.headers for name in FORWARDED)
+    listed = networks("metrics_networks", settings.metrics_networks)
+    return request.client is not None and not through and within(request.client.host, listed)
+
+
+async def checked(services: Services) -> dict[str, Check]:
+    """The same as `check_all`, once for all who ask within a second."""
+    if services.checks is None or perf_counter() - services.checks[0] > KEPT_S:
+        services.checks = (perf_counter(), asyncio.create_task(check_all(services)))
+    found: dict[str, Check] = await asyncio.shield(services.checks[1])
+    return found
 
 
 async def check_all(services: Services) -> dict[str, Check]:
     """Every store this process knows of, at once."""
     checks: dict[str, Callable[[], Awaitable[None]]] = {
         "postgres": lambda: _postgres(services),
+        "clickhouse": lambda: _clickhouse(services.settings),
         "meilisearch": lambda: _meilisearch(services.settings),
     }
     if _knows_kafka(services.settings):
@@ -114,6 +170,13 @@ async def _timed(name: str, check: Callable[[], Awaitable[None]]) -> Check:
 async def _postgres(services: Services) -> None:
     async with services.engine.connect() as connection:
         await connection.execute(text("select 1"))
+
+
+async def _clickhouse(settings: Settings) -> None:
+    address = urlsplit(settings.engine_url("clickhouse"))
+    port = f":{address.port}" if address.port else ""
+    async with httpx.AsyncClient(timeout=LIMIT_S, trust_env=False) as client:
+        (await client.get(f"{address.scheme}://{address.hostname}{port}/ping")).raise_for_status()
 
 
 async def _meilisearch(settings: Settings) -> None:

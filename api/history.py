@@ -10,6 +10,7 @@ from sqlalchemy import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from api.answers import Answer
+from api.asked import East, North, only, rule
 from api.calls import Call, Key, write_once
 from api.decisions import STAGE, UNASKED
 from api.errors import Detail, InvalidError, told
@@ -27,6 +28,20 @@ MOST_ENTRIES = 200
 class EntryRow(Remembered):
     """A line of a history as its owner sends it."""
 
+    model_config = ConfigDict(
+        json_schema_extra=rule(
+            {
+                "anyOf": [
+                    *(only(name, "string", minLength=1) for name in ("artist", "date", "venue", "city", "note")),
+                    only("songs", "array", minItems=1),
+                    only("lat", "number"),
+                ]
+            }
+        )
+    )
+
+    lat: North | None = None
+    lon: East | None = None
     entry_id: str | None = Field(
         default=None,
         min_length=1,
@@ -37,8 +52,11 @@ class EntryRow(Remembered):
     @model_validator(mode="before")
     @classmethod
     def _storable(cls, row: Any) -> Any:
+        if not isinstance(row, dict):
+            return row
+        known = {field.alias or name for name, field in cls.model_fields.items()}
         try:
-            if isinstance(row, dict) and b"\\u0000" in canonical(row):
+            if b"\\u0000" in canonical({name: value for name, value in row.items() if name in known}):
                 raise ValueError("must not contain NUL")
         except TypeError as error:  # half of a surrogate pair
             raise ValueError("must be valid Unicode") from error
@@ -83,7 +101,7 @@ class History(BaseModel):
 class Accepted(BaseModel):
     """Taken on; suggestions follow in seconds."""
 
-    entry_ids: list[str] = Field(description="In the order of the request.")
+    entry_ids: list[str] = Field(description="In the order of the request.", examples=[["5d41402abc4b2a76"]])
 
 
 @post("/", status_code=202, summary="Add lines of history", responses=told(400))

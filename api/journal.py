@@ -1,13 +1,15 @@
 """GET and POST /v1/journal: the shows that a user confirmed, and what the user keeps of them.
 
 A show is named by its suggestion id. Facts are the catalogue's present ones, else those that were shown when it was
-confirmed. Note, rating and company are kept apart from decisions and travel on no topic: nobody else sees them.
+confirmed. Note, rating and company are kept apart from decisions and travel on no topic: nobody else sees them. A show
+itself is private, too, until its owner shows it to friends; then note and rating are, where the owner says so for it.
 
 POST writes a show that no source knows, or one that was found by search. Both become a line of the history and its
 confirmation, in one transaction: match stores the line, and should a source tell of the show one day, finds it.
 """
 
 from datetime import date, datetime, timedelta
+from enum import StrEnum
 from typing import Annotated, Any, Self
 from uuid import UUID, uuid4
 
@@ -20,6 +22,8 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from api.answers import TAKE, Answer, Cursor, Take, cursor_of, place_of, plain
+from api.asked import WHOLE, Day, East, North, absent, only, rule
+from api.audit import Line, record
 from api.calls import Call, Device, Key, write_once
 from api.concerts import present_concert, web
 from api.decisions import STAGE, keep, lock
@@ -33,16 +37,16 @@ from schemas.concert import Facts, Member
 from schemas.decision import Action, Decision
 from schemas.history import Entry, EntryOrigin, Remembered
 from schemas.listing import Place, Status
-from schemas.message import Latitude, Longitude, Text, content_hash
+from schemas.message import Text, content_hash
 from schemas.outgoing import outbox_values, outgoing
-from schemas.tables import JournalRow, OutboxRow
+from schemas.tables import Audited, JournalRow, OutboxRow, Visibility
 
 OWN = "journal-"
 """How the entry ids of such shows begin."""
 EARLIEST = date(1900, 1, 1)
 LONGEST_NOTE = 10_000
 
-_SHOWS = """
+SHOWS = """
 with last as (
     select distinct on (entry_id, suggestion_id) entry_id, suggestion_id, concert_id, action, decided_at, body
     from state.decisions where user_id = :user
@@ -54,7 +58,9 @@ with last as (
         coalesce(now.artist, last.body->'concert'->>'artist') as artist,
         coalesce(now.body, last.body->'concert')->'place'->>'name' as venue,
         coalesce(now.body, last.body->'concert')->'place'->>'city' as city,
-        kept.note, kept.rating, kept.company, entry.body->'with' as came
+        kept.note, kept.rating, kept.company, entry.body->'with' as came, kept.shared,
+        kept.visibility as visibility_set, coalesce(kept.visibility,
+            (select journal from state.preferences where user_id = :user), 'private') as visibility
     from last
     left join state.concerts old on old.concert_id = last.concert_id
     left join state.concert_members held on held.listing_id = old.anchor_listing_id and held.act = old.anchor_act
@@ -62,7 +68,11 @@ with last as (
     left join state.journal kept on kept.user_id = :user and kept.entry_id = last.entry_id
     left join state.entries entry on entry.user_id = :user and entry.entry_id = last.entry_id
     where last.action = 'confirmed'
-), chosen as (
+)
+"""
+"""The rows `shows` of `:user`: confirmed, as they are now."""
+_CHOSEN = """
+, chosen as (
     select * from shows
     where (cast(:year as int) is null or extract(year from night) = :year)
         and (cast(:artist as text) is null or artist ilike :artist)
@@ -71,7 +81,8 @@ with last as (
 )
 """
 PAGE = text(
-    _SHOWS
+    SHOWS
+    + _CHOSEN
     + """
 select * from chosen
 where cast(:before as date) is null or night < :before or (night = :before and suggestion_id > cast(:after as uuid))
@@ -80,7 +91,8 @@ limit :most
 """
 )
 COUNTS = text(
-    _SHOWS  # noqa: S608 - of constants
+    SHOWS  # noqa: S608 - of constants
+    + _CHOSEN
     + """
 select count(distinct concert_id) as shows, count(distinct lower(artist)) as artists,
     count(distinct (lower(venue), lower(city))) filter (where venue is not null) as venues,
@@ -90,6 +102,16 @@ select count(distinct concert_id) as shows, count(distinct lower(artist)) as art
 from chosen
 """
 )
+
+
+_FACTS = ("artist", "night", "venue", "city", "region", "country", "lat", "lon", "festival", "songs")
+
+
+class Shared(StrEnum):
+    """What of the private can be shown with a show."""
+
+    NOTE = "note"
+    RATING = "rating"
 
 
 class JournalShow(BaseModel):
@@ -126,13 +148,22 @@ class JournalShow(BaseModel):
     own: bool = Field(description="No source knows it: the user wrote it.")
     sources: list[str] = Field(description="Addresses of sources that tell of it.")
     confirmed_at: datetime
-    note: str | None = Field(default=None, description="Private.")
-    rating: int | None = Field(default=None, description="1 to 5; private.")
+    note: str | None = Field(default=None, description="Private, unless shared.")
+    rating: int | None = Field(default=None, description="1 to 5; private, unless shared.")
     with_: list[str] = Field(default=[], alias="with", description="Who came along; private.")
+    visibility: Visibility = Field(default=Visibility.PRIVATE, description="Who sees the show beside you.")
+    visibility_set: Visibility | None = Field(
+        default=None, description="As said of this show; null: as of the whole journal (PATCH /v1/preferences)."
+    )
+    shared: list[Shared] = Field(default=[], description="What those see with it who see the show.")
 
 
 class Counts(BaseModel):
     """Of all that fits the filter, not of this page."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"shows": 1, "artists": 1, "venues": 1, "years": {"1994": 1}}]}
+    )
 
     shows: int
     artists: int
@@ -143,8 +174,8 @@ class Counts(BaseModel):
 class JournalMeta(BaseModel):
     """Where the list goes on, and how much there is."""
 
-    next_cursor: str | None
-    take: int
+    next_cursor: str | None = Field(examples=[None])
+    take: int = Field(examples=[20])
     counts: Counts
 
 
@@ -161,8 +192,14 @@ class Private(BaseModel):
     model_config = ConfigDict(extra="forbid", populate_by_name=True)
 
     note: str | None = Field(default=None, max_length=LONGEST_NOTE)
-    rating: int | None = Field(default=None, ge=1, le=5)
+    rating: Annotated[int, Field(ge=1, le=5), WHOLE] | None = None
     with_: list[Text] | None = Field(default=None, alias="with", max_length=100, description="Who came along.")
+    visibility: Visibility | None = Field(
+        default=None, description="Of this show; null: as of the whole journal (PATCH /v1/preferences)."
+    )
+    shared: list[Shared] | None = Field(
+        default=None, max_length=2, description="What friends see with a show that they see; null: neither."
+    )
 
     @field_validator("note", "with_")
     @classmethod
@@ -178,7 +215,12 @@ class Kept(Private):
     model_config = ConfigDict(
         extra="forbid",
         populate_by_name=True,
-        json_schema_extra={"examples": [{"note": "Rain all day.", "rating": 5, "with": ["Jo"]}]},
+        json_schema_extra={
+            "examples": [
+                {"note": "Rain all day.", "rating": 5, "with": ["Jo"]},
+                {"visibility": "friends", "shared": ["rating"]},
+            ]
+        },
     )
 
 
@@ -192,25 +234,34 @@ class OwnShow(Private):
             "examples": [
                 {"artist": "The Paper Kites", "night": "2011-05-06", "venue": "The Workers Club", "city": "Melbourne"},
                 {"concert_id": "0e4b6f4e-0a7b-5c6f-9d0c-5b8a8f1f2d33", "rating": 4},
-            ]
+            ],
+            **rule(
+                {
+                    "oneOf": [
+                        {"allOf": [only("concert_id", "string"), absent(*_FACTS)]},
+                        {"allOf": [only("artist", "string"), only("night", "string"), absent("concert_id")]},
+                    ]
+                },
+                {"oneOf": [absent("lat", "lon"), {"allOf": [only("lat", "number"), only("lon", "number")]}]},
+            ),
         },
     )
 
     concert_id: UUID | None = Field(default=None, description="Of a show found by search; then nothing of the rest.")
     artist: Text | None = None
-    night: date | None = Field(default=None, description="On which it began; after midnight is the evening before.")
+    night: Day | None = Field(default=None, description="On which it began; after midnight is the evening before.")
     venue: Text | None = None
     city: Text | None = None
     region: Text | None = None
     country: str | None = Field(default=None, pattern="^[A-Z]{2}$", description="ISO 3166-1 alpha-2.")
-    lat: Latitude | None = None
-    lon: Longitude | None = None
+    lat: North | None = None
+    lon: East | None = None
     festival: Text | None = None
     songs: tuple[Text, ...] = Field(default=(), max_length=500)
 
     @model_validator(mode="after")
     def _is_one(self) -> Self:
-        facts = [name for name in _FACTS if getattr(self, name)]
+        facts = [name for name in _FACTS if getattr(self, name) not in (None, ())]
         if self.concert_id is not None and facts:
             raise ValueError(f"concert_id says all of it: leave out {', '.join(facts)}")
         if self.concert_id is None and (self.artist is None or self.night is None):
@@ -222,9 +273,7 @@ class OwnShow(Private):
         return self
 
 
-_FACTS = ("artist", "night", "venue", "city", "region", "country", "lat", "lon", "festival", "songs")
-
-Year = Annotated[int | None, QueryParameter(name="year", ge=1900, le=2200)]
+Year = Annotated[int | None, QueryParameter(name="year", ge=1900, le=2200, description="Of the night.")]
 Artist = Annotated[str | None, QueryParameter(name="artist", max_length=200, description="Part of a name.")]
 Venue = Annotated[str | None, QueryParameter(name="venue", max_length=200, description="Part of its name or town's.")]
 
@@ -258,7 +307,7 @@ async def read_journal(
     return JournalPage(data=[_show(row) for row in page], meta=JournalMeta(next_cursor=more, take=take, counts=counts))
 
 
-@get("/{suggestion_id:str}", summary="One of your shows", responses=told(404))
+@get("/{suggestion_id:str}", summary="One of your shows", responses=told(404, missing=["show", "suggestion"]))
 async def read_show(
     services: NamedDependency[Services], user: NamedDependency[str], suggestion_id: FromPath[str]
 ) -> Answer[JournalShow]:
@@ -267,13 +316,19 @@ async def read_show(
         return Answer(data=await _one(connection, user, suggestion_uuid(suggestion_id)))
 
 
-@patch("/{suggestion_id:str}", summary="Note, rating and company of a show", responses=told(400, 404))
+@patch(
+    "/{suggestion_id:str}",
+    summary="Note, rating and company of a show",
+    responses=told(400, 404, missing=["show", "suggestion"]),
+)
 async def keep_of_show(
     services: NamedDependency[Services],
     user: NamedDependency[str],
+    trace: NamedDependency[str],
     suggestion_id: FromPath[str],
     data: JSONBody[Kept],
     idempotency_key: Key = None,
+    device: Device = None,
 ) -> Answer[JournalShow]:
     """Private. Null takes away, absent leaves as it is; `with` null: as the entry says."""
     one = suggestion_uuid(suggestion_id)
@@ -282,13 +337,17 @@ async def keep_of_show(
     async def write(connection: AsyncConnection) -> JournalShow:
         show = await _one(connection, user, one)
         await _put(connection, user, show.entry_id, said)
-        return await _one(connection, user, one)
+        now = await _one(connection, user, one)
+        if _seen(show) != _seen(now):
+            at, what = services.clock(), Audited.VISIBILITY
+            await record(connection, Line(user, at, what, trace, str(one), _seen(show), _seen(now), device))
+        return now
 
     call = Call(user, idempotency_key, ["keep", str(one), data.model_dump(mode="json", exclude_unset=True)])
     return Answer(data=await write_once(services.engine, call, JournalShow, write))
 
 
-@post("/", status_code=201, summary="Write a show into the journal", responses=told(400, 404, 409))
+@post("/", status_code=201, summary="Write a show into the journal", responses=told(400, 404, 409, missing=["concert"]))
 async def write_show(
     services: NamedDependency[Services],
     user: NamedDependency[str],
@@ -384,12 +443,19 @@ async def _told(connection: AsyncConnection, user: str, data: OwnShow, now: date
     return decision, entry
 
 
+def _seen(show: JournalShow) -> dict[str, Any]:
+    """What others see of it, for the audit log."""
+    return {"visibility": show.visibility.value, "shared": [one.value for one in show.shared]}
+
+
 def _private(data: Private) -> dict[str, Any]:
     return {name: getattr(data, name) for name in data.model_fields_set & set(Private.model_fields)}
 
 
 async def _put(connection: AsyncConnection, user: str, entry_id: str, said: dict[str, Any]) -> None:
     columns = {("company" if name == "with_" else name): value for name, value in said.items()}
+    if "shared" in columns:
+        columns["shared"] = sorted({Shared(one).value for one in columns["shared"] or ()})
     if columns:
         row = upsert(JournalRow).values(user_id=user, entry_id=entry_id, **columns)
         await connection.execute(
@@ -425,6 +491,9 @@ def _show(row: Any) -> JournalShow:
         note=row.note,
         rating=row.rating,
         with_=came,
+        visibility=row.visibility,
+        visibility_set=row.visibility_set,
+        shared=row.shared or [],
     )
 
 

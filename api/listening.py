@@ -243,7 +243,11 @@ ArtistId = Annotated[
 ]
 
 
-@get("/artists/{artist_id:str}/history", summary="Your shows of an artist", responses=told(400, 404, 503))
+@get(
+    "/artists/{artist_id:str}/history",
+    summary="Your shows of an artist",
+    responses=told(400, 404, 503, missing=["artist"]),
+)
 async def artist_history(
     services: NamedDependency[Services],
     user: NamedDependency[str],
@@ -257,7 +261,9 @@ async def artist_history(
     return await _history(services, name, OF_ARTIST, asked | {"user": user}, take, cursor)
 
 
-@get("/venues/{venue_id:uuid}/history", summary="Your shows at a venue", responses=told(400, 404, 503))
+@get(
+    "/venues/{venue_id:uuid}/history", summary="Your shows at a venue", responses=told(400, 404, 503, missing=["venue"])
+)
 async def venue_history(
     services: NamedDependency[Services],
     user: NamedDependency[str],

@@ -4,12 +4,17 @@ import asyncio
 import socket
 from collections.abc import Callable
 from types import FrameType
+from typing import Any
 
+import structlog
 import uvicorn
 
 from api.app import create_app
 from api.operations import Operating
+from deploy.logs import places
 from deploy.settings import PREFIX, Settings, SettingsError
+
+log = structlog.get_logger()
 
 GRACE_S = 10
 """Requests that are being answered when SIGTERM comes have this long."""
@@ -33,6 +38,8 @@ def run_api(
 
 
 async def _run(settings: Settings, on_listening: Callable[[str], None], operations: Operating | None) -> None:
+    # asyncio's own line has the error's text in it, which may be what a user wrote.
+    asyncio.get_running_loop().set_exception_handler(_tell)
     app = create_app(settings, operations=operations)
     with _listening(settings) as listener:
         host, port = listener.getsockname()[:2]
@@ -43,12 +50,18 @@ async def _run(settings: Settings, on_listening: Callable[[str], None], operatio
             log_config=None,
             access_log=False,  # api.edge writes one, without the queries
             server_header=False,
+            proxy_headers=False,  # api.edge reads them, of the proxies that are listed; uvicorn believes this machine
             timeout_graceful_shutdown=GRACE_S,
         )
         async with app.lifespan():
             # Open streams would hold the end up until they are cut.
             ending = app.state.services.news.stop
             await _Server(config, lambda: on_listening(f"http://{shown}:{port}"), ending).serve(sockets=[listener])
+
+
+def _tell(_: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    error = context.get("exception")
+    log.error("in_the_background", message=context.get("message"), **({} if error is None else places(error)))
 
 
 def _first(group: BaseExceptionGroup[SettingsError]) -> SettingsError:

@@ -77,6 +77,11 @@ class News:
         self._looking: asyncio.Task[None] | None = None
         self._closed = False
 
+    @property
+    def closed(self) -> bool:
+        """Whether the process is about to end: streams of any kind do, too."""
+        return self._closed
+
     def listening(self, user: str) -> int:
         """Open streams of a user in this process."""
         return sum(one.user == user for one in self._listeners)

@@ -20,7 +20,7 @@ log = structlog.get_logger()
 CONCERTS, ARTISTS, VENUES = "concerts", "artists", "venues"
 
 Words = Annotated[str, QueryParameter(name="q", min_length=1, max_length=500, description="Artist, venue, city …")]
-Year = Annotated[int | None, QueryParameter(name="year", ge=1900, le=2200)]
+Year = Annotated[int | None, QueryParameter(name="year", ge=1900, le=2200, description="Of the night.")]
 Country = Annotated[str | None, QueryParameter(name="country", pattern="^[A-Z]{2}$", description="ISO 3166-1 alpha-2.")]
 Artist = Annotated[str | None, QueryParameter(name="artist", max_length=200, description="The whole name, as written.")]
 City = Annotated[str | None, QueryParameter(name="city", max_length=200, description="The whole name, as written.")]
@@ -85,7 +85,7 @@ class FoundVenue(BaseModel):
     country: str | None = None
 
 
-@get("/", summary="Concerts by their words", opt={"limit": "search"}, responses=told(400, 503))
+@get("/", summary="Concerts by their words", opt={"limit": "search", "service": True}, responses=told(400, 503))
 async def search_concerts(
     services: NamedDependency[Services],
     words: Words,
@@ -102,7 +102,7 @@ async def search_concerts(
     return Page(data=[Found.model_validate(hit) for hit in hits], meta=meta)
 
 
-@get("/artists", summary="Artists by their names", opt={"limit": "search"}, responses=told(400, 503))
+@get("/artists", summary="Artists by their names", opt={"limit": "search", "service": True}, responses=told(400, 503))
 async def search_artists(
     services: NamedDependency[Services],
     words: Words,
@@ -115,7 +115,12 @@ async def search_artists(
     return Page(data=[FoundArtist.model_validate(hit) for hit in hits], meta=meta)
 
 
-@get("/venues", summary="Venues by their names and towns", opt={"limit": "search"}, responses=told(400, 503))
+@get(
+    "/venues",
+    summary="Venues by their names and towns",
+    opt={"limit": "search", "service": True},
+    responses=told(400, 503),
+)
 async def search_venues(
     services: NamedDependency[Services],
     words: Words,
@@ -132,6 +137,7 @@ async def search_venues(
 async def _page(
     services: Services, index: str, words: str, filters: dict[str, str | int | None], take: int, cursor: str | None
 ) -> tuple[list[dict[str, Any]], PageMeta]:
+    plain("q", words)
     (skip,) = place_of(cursor, int) if cursor else (0,)
     skip = max(skip, 0)
     options: dict[str, Any] = {"limit": take + 1, "offset": skip}
@@ -156,7 +162,8 @@ async def _search(services: Services, index: str, words: str, options: dict[str,
         MeilisearchTimeoutError,
         TimeoutError,
     ) as error:
-        log.error("search_away", why=str(error)[:300])
+        # Its text repeats what was looked for.
+        log.error("search_away", error=type(error).__name__, code=getattr(error, "code", None))
         raise UnavailableError("The search does not answer. Try again in a moment.") from error
     hits: list[dict[str, Any]] = answer["hits"]
     return hits

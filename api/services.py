@@ -1,9 +1,12 @@
 """What handlers work with, made once in `create_app`, and who is calling."""
 
+import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import cached_property
+from typing import Any
 from uuid import uuid4
 
 import meilisearch
@@ -12,14 +15,19 @@ from litestar.connection import ASGIConnection
 from litestar.handlers import BaseRouteHandler
 from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from api.addresses import counted_as
+from api.erased import refuse_old_token, refuse_token
 from api.errors import ApiError, ForbiddenError, RateLimitedError, UnauthorizedError
+from api.importing.runs import ImportRuns
 from api.limits import Limits
 from api.metrics import Metrics
 from api.news import News
 from api.operations import Operations
-from api.tokens import DEVELOPMENT, Audience, Checker, Claims
+from api.tokens import DEVELOPMENT, SERVICE, Audience, Checker, Claims
 from deploy.clients import clickhouse_async
 from deploy.settings import Settings
 from schemas.tables import AccountRow
@@ -42,10 +50,14 @@ class Services:
     operations: Operations | None = None
     """What /ops acts through; None: it is for reading only."""
     news: News = field(init=False)
+    imports: ImportRuns = field(init=False)
+    checks: "tuple[float, asyncio.Task[Any]] | None" = None
+    """The last look at all stores, and when it began: see api.health."""
     _clickhouse: AsyncClient | None = None
 
     def __post_init__(self) -> None:
         self.news = News(self.engine, self.settings.stream_poll_s)
+        self.imports = ImportRuns(self.settings, self.engine, self.clock)
 
     @cached_property
     def search(self) -> meilisearch.Client:
@@ -66,6 +78,13 @@ class Services:
     async def close(self) -> None:
         """End what requests share."""
         await self.news.close()
+        await self.imports.close()
+        if self.limits is not None:
+            await self.limits.close()
+        await self.tokens.close()
+        if self.checks is not None:
+            self.checks[1].cancel()
+            await asyncio.gather(self.checks[1], return_exceptions=True)
         if self._clickhouse is not None:
             await self._clickhouse.close()
             self._clickhouse = None
@@ -77,6 +96,7 @@ class Caller:
     """Who is signed in."""
 
     user: str
+    """Empty: an app's backend, which acts for itself and is nobody's user."""
     claims: Claims
 
 
@@ -86,6 +106,7 @@ async def admit(connection: ASGIConnection, handler: BaseRouteHandler) -> None: 
     opt credential   "bearer" (the API: a cookie would let other sites call it), "cookie" (pages) or "either" (pages
                      that a proxy signs in to: it sends the bearer token, and the forms carry a token of their own)
     opt role         which the token must have
+    opt service      an app's backend may ask as well: nothing of a user is in the answer
     opt limit        a dearer kind of `limits.A_MINUTE`, counted as well
     opt unlimited    asked by machines all the time: health, metrics, style sheets
     """
@@ -97,23 +118,44 @@ async def admit(connection: ASGIConnection, handler: BaseRouteHandler) -> None: 
             claims = await _claims(connection, services, credential)
         except ApiError as error:
             refused = error
-    address = connection.client.host if connection.client else "unknown"
     if services.limits and not handler.opt.get("unlimited"):
-        now = services.clock()
-        kind, who = ("user", claims.subject) if claims else ("address", address)
-        dearer = handler.opt.get("limit")
-        wait = services.limits.take(kind, who, now)
-        if dearer:
-            wait = max(wait, services.limits.take(dearer, who, now))
-        if wait:
-            raise RateLimitedError(wait)
+        await _count(connection, services.limits, claims, handler.opt.get("limit"))
     if refused:
         raise refused
+    if claims is None:
+        return
+    backend = SERVICE in claims.roles
+    if backend and not handler.opt.get("service"):
+        raise ForbiddenError("This is a user's. A service reads the catalogue: GET /v1/concerts/{id}, /v1/search.")
     role = handler.opt.get("role")
-    if role and (claims is None or role not in claims.roles):
+    if role and role not in claims.roles:
         raise ForbiddenError(f"This is for people with the role {role}.")
-    if claims:
-        connection.scope["user"] = Caller(await _user_of(services, claims.subject), claims)
+    connection.scope["user"] = Caller("" if backend else await _user_of(services, claims), claims)
+
+
+async def bearer(connection: ASGIConnection, services: Services) -> Claims:  # type: ignore[type-arg]
+    """What the bearer token of a request says; UnauthorizedError when there is none that is good."""
+    scheme, _, token = connection.headers.get("authorization", "").partition(" ")
+    if scheme.lower() != "bearer" or not token.strip():
+        raise UnauthorizedError("Send a token: Authorization: Bearer …", headers={"WWW-Authenticate": "Bearer"})
+    return await services.tokens.check(token.strip(), Audience.API, services.clock())
+
+
+async def _count(
+    connection: ASGIConnection,  # type: ignore[type-arg]
+    limits: Limits,
+    claims: Claims | None,
+    dearer: str | None,
+) -> None:
+    """RateLimitedError where the call does not fit; the tightest share goes into the answer's headers."""
+    address = connection.client.host if connection.client else "unknown"
+    kind, who = ("user", claims.subject) if claims else ("address", counted_as(address))
+    kinds = [kind, dearer] if dearer else [kind]
+    shares = await asyncio.gather(*(limits.take(one, who) for one in kinds))
+    share = min(shares, key=lambda one: (-one.wait_s, one.left))
+    connection.scope["state"]["share"] = share
+    if share.wait_s:
+        raise RateLimitedError(share.wait_s)
 
 
 async def _claims(connection: ASGIConnection, services: Services, credential: str) -> Claims:  # type: ignore[type-arg]
@@ -122,23 +164,29 @@ async def _claims(connection: ASGIConnection, services: Services, credential: st
         if not token:
             raise UnauthorizedError("Nobody is signed in.")
         return await services.tokens.check(token, Audience.PAGE, services.clock())
-    scheme, _, token = connection.headers.get("authorization", "").partition(" ")
-    if scheme.lower() != "bearer" or not token.strip():
-        raise UnauthorizedError("Send a token: Authorization: Bearer …", headers={"WWW-Authenticate": "Bearer"})
-    return await services.tokens.check(token.strip(), Audience.API, services.clock())
+    return await bearer(connection, services)
 
 
-async def _user_of(services: Services, subject: str) -> str:
-    """Our own opaque id of a subject, made when it first comes."""
+async def _user_of(services: Services, claims: Claims) -> str:
+    """Our own opaque id of a subject, made when it first comes. UnauthorizedError when its user was erased."""
+    subject = claims.subject
     if services.settings.environment == "development" and subject.startswith(DEVELOPMENT):
-        return subject.removeprefix(DEVELOPMENT)
+        named = subject.removeprefix(DEVELOPMENT)
+        # Away: whatever the request is about is answered, or not, by itself.
+        with suppress(OperationalError, InterfaceError, PoolTimeoutError):
+            async with services.engine.connect() as connection:
+                await refuse_token(connection, named)
+        return named
     # Looked up each time: a kept answer would outlive the erasure of an account.
     known = select(AccountRow.user_id).where(AccountRow.subject == subject)
     async with services.engine.begin() as connection:
         user = await connection.scalar(known)
         if user is None:
+            life = timedelta(minutes=services.settings.access_token_minutes)
+            await refuse_old_token(connection, subject, claims.expires, life)
             await connection.execute(
                 insert(AccountRow).values(subject=subject, user_id=uuid4().hex).on_conflict_do_nothing()
             )
             user = await connection.scalar(known)
+        await refuse_token(connection, str(user))
     return str(user)

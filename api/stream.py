@@ -10,7 +10,8 @@ heard half of again. The stream ends with its token; the next one goes on where 
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable
+from contextlib import aclosing
 from typing import Annotated, Any
 
 import orjson
@@ -99,14 +100,23 @@ async def stream(
     if services.news.listening(caller.user) >= MOST_STREAMS:
         raise RateLimitedError(60)
     since = None if last_event_id is None else int(last_event_id) + 1
-    return ServerSentEvent(
-        events(services, caller, device, since), headers={"x-accel-buffering": "no", "cache-control": "no-store"}
-    )
+    told = events(services, caller, device, since)
+    first = await anext(told)  # what cannot begin is answered as an error
+    return ServerSentEvent(_all(first, told), headers={"x-accel-buffering": "no", "cache-control": "no-store"})
+
+
+async def _all(
+    first: ServerSentEventMessage, rest: AsyncGenerator[ServerSentEventMessage, None]
+) -> AsyncIterator[ServerSentEventMessage]:
+    async with aclosing(rest):
+        yield first
+        async for message in rest:
+            yield message
 
 
 async def events(
     services: Services, caller: Caller, device: str | None, since: int | None
-) -> AsyncIterator[ServerSentEventMessage]:
+) -> AsyncGenerator[ServerSentEventMessage, None]:
     """Messages until the token ends, the process does, or the listener falls too far behind."""
     silence = LOOKS_OF_SILENCE * services.news.every_s
     async with services.news.listen(caller.user, since) as (listener, missed):

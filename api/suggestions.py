@@ -7,10 +7,11 @@ from uuid import UUID
 from litestar import Router, get, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from api import bulk
 from api.answers import TAKE, Answer, Cursor, Page, PageMeta, Take, plain
+from api.asked import WHOLE, Day, Moment, absent, only, rule
 from api.calls import Device, Key
 from api.decisions import decide, nights_around
 from api.entries import EntryView, Filters, Wanted, read_entries
@@ -64,21 +65,31 @@ class Snooze(BaseModel):
     """Until when."""
 
     model_config = ConfigDict(
-        extra="forbid", json_schema_extra={"examples": [{"days": 7}, {"until": "2026-04-01T09:00:00Z"}]}
+        extra="forbid",
+        json_schema_extra={
+            "examples": [{"days": 7}, {}],
+            **rule({"anyOf": [absent("until"), absent("days")]}),
+        },
     )
 
-    until: AwareDatetime | None = Field(default=None, description="At most a year ahead.")
-    days: int | None = Field(default=None, ge=1, le=366, description=f"{SNOOZE_DAYS} when neither is given.")
+    until: Moment | None = Field(default=None, description=f"Ahead, by at most {LONGEST_SNOOZE.days} days.")
+    days: Annotated[int, Field(ge=1, le=366), WHOLE] | None = Field(
+        default=None, description=f"{SNOOZE_DAYS} when neither is given."
+    )
 
 
 class OtherNight(BaseModel):
     """The night that it was: one of the three."""
 
     model_config = ConfigDict(
-        extra="forbid", json_schema_extra={"examples": [{"night": "1994-08-28"}, {"step": "after"}]}
+        extra="forbid",
+        json_schema_extra={
+            "examples": [{"night": "1994-08-28"}, {"step": "after"}],
+            **rule({"oneOf": [only(name, "string") for name in ("night", "step", "concert_id")]}),
+        },
     )
 
-    night: str | None = Field(default=None, pattern=r"^\d{4}-\d{2}-\d{2}$", description="YYYY-MM-DD.")
+    night: Day | None = Field(default=None, description="YYYY-MM-DD.")
     step: Step | None = Field(default=None, description="The artist's nearest show before or after.")
     concert_id: UUID | None = Field(default=None, description="One of GET /v1/suggestions/{id}/nights.")
 
@@ -132,7 +143,11 @@ async def list_suggestions(
     return Page(data=views, meta=PageMeta(next_cursor=following, take=take))
 
 
-@get("/{suggestion_id:str}/nights", summary="Nights that it could be moved to", responses=told(404))
+@get(
+    "/{suggestion_id:str}/nights",
+    summary="Nights that it could be moved to",
+    responses=told(404, missing=["suggestion"]),
+)
 async def list_nights(
     services: NamedDependency[Services], user: NamedDependency[str], suggestion_id: FromPath[str]
 ) -> Answer[list[NightView]]:
@@ -143,7 +158,12 @@ async def list_nights(
     return Answer(data=[NightView(concert_id=one.concert_id, concert=one.facts) for one in nights])
 
 
-@post("/{suggestion_id:str}/confirm", status_code=200, summary="It was this one", responses=told(400, 404, 409))
+@post(
+    "/{suggestion_id:str}/confirm",
+    status_code=200,
+    summary="It was this one",
+    responses=told(400, 404, 409, missing=["suggestion"]),
+)
 async def confirm(
     services: NamedDependency[Services],
     user: NamedDependency[str],
@@ -157,7 +177,12 @@ async def confirm(
     return await _decide(services, Wish(user, one, Action.CONFIRMED, services.clock(), trace, idempotency_key, device))
 
 
-@post("/{suggestion_id:str}/dismiss", status_code=200, summary="Not this one", responses=told(400, 404, 409))
+@post(
+    "/{suggestion_id:str}/dismiss",
+    status_code=200,
+    summary="Not this one",
+    responses=told(400, 404, 409, missing=["suggestion"]),
+)
 async def dismiss(
     services: NamedDependency[Services],
     user: NamedDependency[str],
@@ -171,7 +196,12 @@ async def dismiss(
     return await _decide(services, Wish(user, one, Action.DISMISSED, services.clock(), trace, idempotency_key, device))
 
 
-@post("/{suggestion_id:str}/snooze", status_code=200, summary="Later", responses=told(400, 404, 409))
+@post(
+    "/{suggestion_id:str}/snooze",
+    status_code=200,
+    summary="Later",
+    responses=told(400, 404, 409, missing=["suggestion"]),
+)
 async def snooze(
     services: NamedDependency[Services],
     user: NamedDependency[str],
@@ -197,7 +227,7 @@ async def snooze(
     "/{suggestion_id:str}/other-night",
     status_code=200,
     summary="It was another night of theirs",
-    responses=told(400, 404, 409),
+    responses=told(400, 404, 409, missing=["suggestion", "concert"]),
 )
 async def other_night(
     services: NamedDependency[Services],
@@ -223,7 +253,7 @@ async def other_night(
     "/{suggestion_id:str}/not-seen",
     status_code=200,
     summary="There, but not for this act",
-    responses=told(400, 404, 409),
+    responses=told(400, 404, 409, missing=["suggestion"]),
 )
 async def not_seen(
     services: NamedDependency[Services],
@@ -242,7 +272,12 @@ async def not_seen(
     )
 
 
-@post("/{suggestion_id:str}/undo", status_code=200, summary="Take a decision back", responses=told(400, 404, 409))
+@post(
+    "/{suggestion_id:str}/undo",
+    status_code=200,
+    summary="Take a decision back",
+    responses=told(400, 404, 409, missing=["suggestion"]),
+)
 async def undo(
     services: NamedDependency[Services],
     user: NamedDependency[str],
@@ -278,11 +313,7 @@ def _target(asked: OtherNight) -> Target:
         raise _wrong(
             given[1] if given else "night", "say one of night, step (before or after) and concert_id: the night it was"
         )
-    try:
-        night = datetime.strptime(asked.night, "%Y-%m-%d").date() if asked.night else None  # noqa: DTZ007 - a date
-    except ValueError as error:
-        raise _wrong("night", "is no day of the calendar; write YYYY-MM-DD") from error
-    return Target(asked.concert_id, night, asked.step)
+    return Target(asked.concert_id, asked.night, asked.step)
 
 
 def _wrong(field: str, message: str) -> InvalidError:

@@ -2,10 +2,13 @@
 
 Development  HS256; the secret is the setting, else one made once and kept in the home folder with mode 0600.
              The subject `dev:USER` is the user USER.
-Production   RS256 or EdDSA, keys by JWKS; subjects become our own opaque ids through state.accounts.
+Production   RS256 or EdDSA, keys by JWKS (api.jwks), from the issuer and for the audience that the settings name;
+             subjects become our own opaque ids through state.accounts.
 
-A token is for one purpose (its audience): a link does not call the API, and a bearer token opens no inbox.
-Roles are the claim `roles`, a list of names: `operator` may use /ops.
+A token is for one purpose (its audience): a link does not call the API, and a bearer token opens no inbox. Its
+algorithm is the one of our key, whatever its header says; keys that it brings along or names by address are refused.
+Roles are the claim `roles`, a list of names: `operator` may use /ops; `service` is an app's backend, which acts for
+itself and is nobody's user. No role, or another one: a user.
 
 Errors
     deploy.settings.SettingsError     no usable secret or no JWKS address
@@ -14,7 +17,6 @@ Errors
     api.errors.UnavailableError       the keys cannot be fetched
 """
 
-import asyncio
 import contextlib
 import hashlib
 import hmac
@@ -27,15 +29,19 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, Protocol
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 import jwt
+import structlog
 from jwt.types import Options
 from pydantic import TypeAdapter, ValidationError
 
-from api.errors import TokenExpiredError, UnauthorizedError, UnavailableError
+from api.errors import TokenExpiredError, UnauthorizedError
+from api.jwks import ALGORITHMS, Keys, fetching
 from deploy.settings import PREFIX, Settings, SettingsError
 from schemas.message import User
+
+log = structlog.get_logger()
 
 ISSUER = "gigz-development"
 DEVELOPMENT = "dev:"
@@ -43,8 +49,6 @@ DEVELOPMENT = "dev:"
 SECRET_FILE = "jwt.secret"  # noqa: S105 - the name of the file
 LEAST_SECRET = 32
 """Bytes; RFC 7518 asks for as many as the hash has."""
-LEEWAY_S = 10
-"""Clocks of two machines differ by this much at most."""
 LINK_LIFE = timedelta(days=1)
 """A link printed at a terminal is opened the same day."""
 SESSION_LIFE = timedelta(hours=8)
@@ -52,6 +56,12 @@ SESSION_LIFE = timedelta(hours=8)
 
 OPERATOR = "operator"
 """The role that may schedule spiders, start and stop them, and replay rejections."""
+SERVICE = "service"
+"""The role of an app's backend: reads the catalogue, and nothing of anybody's."""
+ROLES = (OPERATOR, SERVICE)
+
+BROUGHT = ("jwk", "jku", "x5u")
+"""Headers with which a token would choose its own key."""
 
 _USER = TypeAdapter(User)
 
@@ -174,20 +184,34 @@ class Checker(Protocol):
     async def check(self, token: str, audience: Audience, now: datetime) -> Claims:
         """What the token says, if it is good for this purpose now; else UnauthorizedError or TokenExpiredError."""
 
+    async def close(self) -> None:
+        """Let go of what it holds."""
+
 
 def checker(settings: Settings) -> Checker:
-    """The one for this environment."""
+    """The one for this environment. SettingsError names what production must know of the issuer."""
     if settings.environment == "development":
-        return DevelopmentChecker(development_secret(settings))
-    if not settings.jwt_jwks_url:
-        raise SettingsError(
-            f"{PREFIX}JWT_JWKS_URL is not set, and {PREFIX}ENVIRONMENT is production. "
-            f"Remedy: the address of the issuer's keys (…/.well-known/jwks.json)."
+        return DevelopmentChecker(development_secret(settings), settings.jwt_leeway_s)
+    wanted = {
+        "jwt_jwks_url": "the address of the issuer's keys (…/.well-known/jwks.json)",
+        "jwt_issuer": "the claim iss of its tokens, letter by letter",
+        "jwt_audience": "the claim aud of tokens for this API: others of the same issuer are for others",
+    }
+    for name, remedy in wanted.items():
+        if not getattr(settings, name):
+            raise SettingsError(
+                f"{PREFIX}{name.upper()} is not set, and {PREFIX}ENVIRONMENT is production. Remedy: {remedy}."
+            )
+    address = urlsplit(settings.jwt_jwks_url)
+    if address.scheme not in ("https", "http") or not address.hostname:
+        raise SettingsError(f"{PREFIX}JWT_JWKS_URL: {settings.jwt_jwks_url!r} is no http(s) address. Remedy: https://…")
+    if address.scheme == "http" and address.hostname not in ("127.0.0.1", "::1", "localhost"):
+        log.warning(
+            "keys_over_plain_http", setting=f"{PREFIX}JWT_JWKS_URL", why="whoever is in between can sign tokens"
         )
-    try:
-        return JwksChecker(jwt.PyJWKClient(settings.jwt_jwks_url, timeout=5))
-    except jwt.PyJWKClientError as error:
-        raise SettingsError(f"{PREFIX}JWT_JWKS_URL: {error}") from error
+    return JwksChecker(
+        Keys(fetching(settings.jwt_jwks_url)), settings.jwt_issuer, settings.jwt_audience, settings.jwt_leeway_s
+    )
 
 
 @dataclass(frozen=True)
@@ -195,55 +219,104 @@ class DevelopmentChecker:
     """Tokens of ours, by one secret."""
 
     secret: str
+    leeway_s: float
 
     async def check(self, token: str, audience: Audience, now: datetime) -> Claims:
         """See Checker."""
         try:
+            _header(token)
             claims = jwt.decode(
                 token, self.secret, algorithms=["HS256"], audience=audience.value, issuer=ISSUER, options=_OPTIONS
             )
         except jwt.PyJWTError as error:
-            raise UnauthorizedError("The token is not valid.") from error
-        return _current(claims, now)
+            raise _refused() from error
+        return _current(claims, now, self.leeway_s)
+
+    async def close(self) -> None:
+        """It holds nothing."""
 
 
 @dataclass(frozen=True)
 class JwksChecker:
     """Tokens of an issuer, by its public keys."""
 
-    keys: jwt.PyJWKClient
+    keys: Keys
+    issuer: str
+    audience: str
+    leeway_s: float
 
     async def check(self, token: str, audience: Audience, now: datetime) -> Claims:
-        """See Checker."""
+        """See Checker; UnavailableError when the issuer's keys cannot be known."""
         if audience is not Audience.API:
-            raise UnauthorizedError("The token is not valid.")
+            raise _refused()
         try:
-            key = await asyncio.to_thread(self.keys.get_signing_key_from_jwt, token)
-            claims = jwt.decode(token, key, algorithms=["RS256", "EdDSA"], options=_OPTIONS | {"verify_aud": False})
-        except jwt.PyJWKClientConnectionError as error:
-            raise UnavailableError("The keys of the token's issuer cannot be fetched.") from error
+            header = _header(token)
+            if header.get("alg") not in ALGORITHMS:
+                raise jwt.InvalidAlgorithmError("not one of ours")
+            key = await self.keys.find(header.get("kid"), header["alg"])
+            if key is None:
+                raise jwt.InvalidKeyError("not one of the issuer's")
+            claims = jwt.decode(
+                token,
+                key.key,
+                algorithms=[key.algorithm],
+                audience=self.audience,
+                issuer=self.issuer,
+                options=_OPTIONS,
+            )
         except jwt.PyJWTError as error:
-            raise UnauthorizedError("The token is not valid.") from error
-        return _current(claims, now)
+            raise _refused() from error
+        return _current(claims, now, self.leeway_s)
+
+    async def close(self) -> None:
+        """See Checker."""
+        await self.keys.close()
+
+
+def _header(token: str) -> dict[str, Any]:
+    """The header, which nothing vouches for yet. PyJWTError when it is none, or brings its own key."""
+    header = jwt.get_unverified_header(token)
+    if any(name in header for name in BROUGHT):
+        raise jwt.InvalidTokenError("brings its own key")
+    return header
+
+
+def _refused() -> UnauthorizedError:
+    return UnauthorizedError("The token is not valid.", headers={"WWW-Authenticate": 'Bearer error="invalid_token"'})
 
 
 # Times are compared with our own clock, below.
-_OPTIONS: Options = {"require": ["sub", "exp"], "verify_exp": False, "verify_nbf": False, "verify_iat": False}
+_OPTIONS: Options = {
+    "require": ["sub", "exp", "iss", "aud"],
+    "verify_exp": False,
+    "verify_nbf": False,
+    "verify_iat": False,
+}
 
 
-def _current(claims: dict[str, Any], now: datetime) -> Claims:
+def _current(claims: dict[str, Any], now: datetime, leeway_s: float) -> Claims:
     seconds = now.timestamp()
     try:
-        expires, not_before = float(claims["exp"]), float(claims.get("nbf", 0))
+        expires, not_before = _instant(claims["exp"]), _instant(claims.get("nbf", 0))
         until = datetime.fromtimestamp(expires, tz=now.tzinfo)
         told = Claims(claims["sub"], until, str(claims.get("sid", "")), _roles(claims.get("roles")))
     except (TypeError, ValueError, OverflowError, OSError) as error:
-        raise UnauthorizedError("The token is not valid.") from error
-    if seconds >= expires + LEEWAY_S:
-        raise TokenExpiredError("The token has expired.")
-    if seconds < not_before - LEEWAY_S or not told.subject or "\x00" in told.subject:
-        raise UnauthorizedError("The token is not valid.")
+        raise _refused() from error
+    if not_before - leeway_s > seconds or not told.subject or "\x00" in told.subject:
+        raise _refused()
+    if seconds >= expires + leeway_s:
+        raise TokenExpiredError(
+            "The token has expired.",
+            headers={"WWW-Authenticate": 'Bearer error="invalid_token", error_description="expired"'},
+        )
     return told
+
+
+def _instant(told: Any) -> float:
+    """Seconds since 1970. TypeError for what is no number."""
+    if isinstance(told, bool) or not isinstance(told, int | float):
+        raise TypeError("no number")
+    return float(told)
 
 
 def _roles(told: Any) -> frozenset[str]:

@@ -358,6 +358,11 @@ class SchedulerMeters:
         self.rounds = Counter("gigz_scheduler_rounds_total", "Looks at what is due.", ["outcome"], registry=registry)
         for outcome in ("done", "standby", "failed"):
             self.rounds.labels(outcome)
+        self.erasure = Gauge(
+            "gigz_erasure_waiting_seconds",
+            "How long the oldest erasure that a user asked for is not done; 0: all are.",
+            registry=registry,
+        )
         self.spiders = Spiders(settings.spool_mb * 1_048_576, wall)
         registry.register(self.spiders)
         self.queries = QueryMeters(registry)
@@ -369,6 +374,7 @@ class SchedulerMeters:
         self.active.set(active)
         if not active:
             self.spiders.figures = None
+            self.erasure.set(0)
         self.progress.sample({})
 
 

@@ -22,12 +22,11 @@ from deploy.clients import check_postgres, kafka_consumer, kafka_producer, postg
 from deploy.erasing import ledger
 from deploy.settings import Settings, SettingsError
 from schemas.message import HEADER_ORIGIN, HEADER_STAGE, HEADER_TRACE, new_trace
-from schemas.outgoing import Outgoing
+from schemas.outgoing import REPLAY, Outgoing
 from schemas.rejection import Reason, Rejection
 from schemas.tables import CatalogueRejection, OperatorLogRow, WatchedBy
 from schemas.topics import BY_NAME
 
-STAGE = "replay"
 BATCH = 500
 Row = CatalogueRejection
 _ORIGIN = ("origin_partition", "origin_offset", "original_key")
@@ -283,7 +282,7 @@ def sendable(row: Kept, successors: Successors) -> Outgoing | str:
         row.original if row.original is not None else b"",
         {
             HEADER_TRACE: new_trace(),
-            HEADER_STAGE: STAGE,
+            HEADER_STAGE: REPLAY,
             HEADER_ORIGIN: f"{row.topic}:{row.partition}:{row.offset}",
         },
     )

@@ -161,8 +161,49 @@ class Settings(BaseSettings):
         description="Production: signs the forms of /ops, 32 bytes or more. Empty: /ops is not there.",
     )
     jwt_jwks_url: str = Field(default="", description="Production: where the public keys of RS256/EdDSA tokens are.")
+    jwt_issuer: str = Field(default="", description="Production: the claim iss that tokens must have.")
+    jwt_audience: str = Field(default="", description="Production: the claim aud that tokens must have.")
+    jwt_leeway_s: float = Field(
+        default=10.0, ge=0, le=300, description="By how much the issuer's clock and ours may differ."
+    )
     access_token_minutes: int = Field(default=15, ge=1, description="Life of an access token.")
+    refresh_token_days: int = Field(
+        default=7, ge=1, description="Life of a refresh token of development, counted anew with each that follows it."
+    )
+    imports_at_once: int = Field(default=2, ge=1, description="Files that one API process reads at a time; 250 MB.")
+    import_silence_s: float = Field(
+        default=120.0, gt=0, description="Without a word of progress for so long, the reader of a file is ended."
+    )
+    import_lease_s: float = Field(
+        default=15.0, gt=0, description="An import whose process died is taken over by another after this."
+    )
+    import_keep_days: int = Field(
+        default=30, ge=1, description="Uploads are removed so long after the last step of their import."
+    )
     cors_origins: str = Field(default="", description="Origins that may call from a browser, comma separated.")
+    trusted_proxies: str = Field(
+        default="",
+        description="Addresses or networks of our own proxies, with commas: only their X-Forwarded-For is believed.",
+    )
+    metrics_networks: str = Field(
+        default="127.0.0.0/8, ::1",
+        description="Networks that may read the API's /metrics without an operator's token, with commas.",
+    )
+    call_hours: int = Field(
+        default=72, ge=24, description="How long an Idempotency-Key is known at least: a phone is off for a weekend."
+    )
+
+    # -- what users are told, and what they ask for once --------------------------------------------------------------
+    digest_poll_s: float = Field(default=30.0, gt=0, description="How often the scheduler looks whose digest is due.")
+    digest_settle_s: float = Field(
+        default=60.0, ge=0, description="While a user's sets changed so lately, more is coming: the digest waits."
+    )
+    erasure_poll_s: float = Field(
+        default=5.0, gt=0, description="How often the scheduler looks who asked to be erased."
+    )
+    erasure_wait_s: float = Field(
+        default=120.0, ge=0, description="For Kafka's compaction then; 0: for brokers that let nobody alter topics."
+    )
 
     # -- spiders --------------------------------------------------------------------------------------------------
     user_agent: str = Field(

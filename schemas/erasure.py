@@ -13,6 +13,7 @@ class How(StrEnum):
     EXPIRES = "kept for days only; may hold a user's original bytes until then"
     NOTHING = "holds nothing of users"
     LEDGER = "a hash of the user's id, kept for good: what was erased stays erased"
+    REQUEST = "the id until the erasure that it asks for is done; then its receipt, which names no one"
 
 
 @dataclass(frozen=True)
@@ -21,10 +22,13 @@ class Place:
 
     user: str | None
     how: How
+    also: str | None = None
+    """A second column that names a user: the row goes with either."""
 
 
 _NONE = Place(None, How.NOTHING)
 _ROWS = Place("user_id", How.DELETE_ROWS)
+_PAIRS = Place("user_id", How.DELETE_ROWS, also="other_id")
 _KEYS = Place("key", How.TOMBSTONES)
 _MUTATION = Place("user_id", How.DELETE_MUTATION)
 
@@ -44,8 +48,20 @@ POSTGRES: dict[str, Place] = {
     "state.bulks": _ROWS,
     "state.journal": _ROWS,
     "state.preferences": _ROWS,
+    "state.follows": _PAIRS,
+    "state.blocks": _PAIRS,
+    "state.digests": _ROWS,
+    "state.imports": _ROWS,
+    "state.import_pieces": _ROWS,
+    "state.import_entries": _ROWS,
+    "state.import_steps": _ROWS,
     "state.accounts": _ROWS,
+    "state.audit": _ROWS,
+    "state.sign_ins": _ROWS,
+    "state.refresh_tokens": _ROWS,
+    "state.rates": _NONE,
     "state.erased": Place("user_hash", How.LEDGER),
+    "state.erasures": Place("user_id", How.REQUEST),
     "state.outbox": Place("partition_by", How.DELETE_ROWS),
     "state.runs": _NONE,
     "state.schedules": _NONE,

@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cache
@@ -15,6 +16,8 @@ HEADER_REV = "rev"
 HEADER_LOST_KEYS = "lost-keys"
 """On concerts: JSON list of the keys that the concert had before and has no more. Entries found by them are matched
 again; the table holds the present ones only."""
+REPLAY = "replay"
+"""The stage that rejected messages are sent again by."""
 KEPT_BODY = 2_900_000
 """Largest original that a rejection carries: as Base64 it stays below the topic's 4 MiB."""
 
@@ -67,6 +70,19 @@ class Origin:
 @cache
 def _schema(of: type[Message]) -> str:
     return f"{of.topic.split('.')[1]}/{of.schema_version}"
+
+
+def first_origin(origin: Origin, headers: Mapping[str, str]) -> Origin:
+    """Where a message stood first: of one that `gigz replay` sent again its first place, of others `origin`.
+
+    A message that is still bad after a replay is the same rejection, not one more.
+    """
+    topic, _, place = headers.get(HEADER_ORIGIN, "").partition(":")
+    partition, _, offset = place.partition(":")
+    again = headers.get(HEADER_STAGE) == REPLAY and topic == origin.topic
+    return (
+        Origin(topic, int(partition), int(offset)) if again and partition.isdecimal() and offset.isdecimal() else origin
+    )
 
 
 def outgoing(message: Message, *, trace: str, stage: str, origin: Origin | None = None) -> Outgoing:

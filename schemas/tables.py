@@ -6,7 +6,7 @@ by the Postgres sink and rebuildable from topics.
 Bodies are the canonical JSON of the message, so that a row can be compared with a topic byte for byte.
 """
 
-from datetime import date, datetime
+from datetime import date, datetime, time
 from enum import StrEnum
 from typing import Any
 from uuid import UUID
@@ -27,6 +27,7 @@ from sqlalchemy import (
     MetaData,
     SmallInteger,
     Text,
+    Time,
     UniqueConstraint,
     Uuid,
     func,
@@ -83,6 +84,62 @@ class WatchedBy(StrEnum):
     SCHEDULE = "schedule"
     WANTED = "wanted"
     REJECTION = "rejection"
+
+
+class Visibility(StrEnum):
+    """Who sees a confirmed show beside its owner. Values are only added at the end."""
+
+    PRIVATE = "private"
+    FRIENDS = "friends"
+
+
+class ImportState(StrEnum):
+    """How an import stands. Values are only added at the end."""
+
+    FETCHING = "fetching"
+    READING = "reading"
+    READY = "ready"
+    APPLYING = "applying"
+    APPLIED = "applied"
+    UNDOING = "undoing"
+    UNDONE = "undone"
+    FAILED = "failed"
+
+
+class ImportKind(StrEnum):
+    """How an import came in. Values are only added at the end."""
+
+    FILE = "file"
+    TEXT = "text"
+    ROWS = "rows"
+    SETLISTFM = "setlistfm"
+
+
+class ImportOutcome(StrEnum):
+    """What an import did to an entry. Values are only added at the end."""
+
+    ADDED = "added"
+    CHANGED = "changed"
+    UNCHANGED = "unchanged"
+    GONE = "gone"
+
+
+class Audited(StrEnum):
+    """What a line of a user's audit log tells. Values are only added at the end."""
+
+    DECIDED = "decided"
+    SIGNED_IN = "signed_in"
+    SIGNED_OUT = "signed_out"
+    REUSED = "reused"
+    EXPORTED = "exported"
+    VISIBILITY = "visibility"
+
+
+class SignInEnd(StrEnum):
+    """Why a sign-in ended before its time. Values are only added at the end."""
+
+    SIGNED_OUT = "signed_out"
+    REUSED = "reused"
 
 
 # Without a pending list: every look-up would read all of it, key by key, and a stage looks up thousands a batch.
@@ -325,10 +382,10 @@ class DecisionRow(Base):
 
 
 class CallRow(Base):
-    """A write that came with an Idempotency-Key, and what it was answered. Kept while the account is."""
+    """A write that came with an Idempotency-Key, and what it was answered. Kept for GIGZ_CALL_HOURS."""
 
     __tablename__ = "calls"
-    __table_args__ = ({"schema": STATE},)
+    __table_args__ = (Index("ix_calls_created_at", "created_at"), {"schema": STATE})
 
     user_id: Mapped[str] = mapped_column(primary_key=True)
     key: Mapped[str] = mapped_column(primary_key=True)
@@ -352,27 +409,177 @@ class BulkRow(Base):
 
 
 class JournalRow(Base):
-    """What a user keeps of a confirmed show beside the decision. Nobody else sees it."""
+    """What a user keeps of a confirmed show beside the decision. Nobody else sees it, but for what is shared."""
 
     __tablename__ = "journal"
-    __table_args__ = (CheckConstraint("rating BETWEEN 1 AND 5", name="rating"), {"schema": STATE})
+    __table_args__ = (
+        CheckConstraint("rating BETWEEN 1 AND 5", name="rating"),
+        CheckConstraint("shared <@ ARRAY['note', 'rating']", name="shared"),
+        {"schema": STATE},
+    )
 
     user_id: Mapped[str] = mapped_column(primary_key=True)
     entry_id: Mapped[str] = mapped_column(primary_key=True)
     note: Mapped[str | None]
     rating: Mapped[int | None] = mapped_column(SmallInteger, comment="1 to 5.")
     company: Mapped[list[str] | None] = mapped_column(comment="With whom; null: as the entry says.")
+    visibility: Mapped[Visibility | None] = mapped_column(
+        _enum(Visibility, "visibility"), comment="Null: as the whole journal."
+    )
+    shared: Mapped[list[str]] = mapped_column(
+        server_default="{}", comment="Of note and rating: what those see with it who see the show."
+    )
 
 
 class PreferencesRow(Base):
-    """What a user wants to be asked. No row: companions, and no habits."""
+    """What a user wants to be asked, told and to show. No row: the defaults."""
 
     __tablename__ = "preferences"
-    __table_args__ = ({"schema": STATE},)
+    __table_args__ = (CheckConstraint("length(tz) BETWEEN 1 AND 64", name="tz"), {"schema": STATE})
 
     user_id: Mapped[str] = mapped_column(primary_key=True)
     companions: Mapped[bool] = mapped_column(Boolean, server_default="true")
     habits: Mapped[bool] = mapped_column(Boolean, server_default="false")
+    journal: Mapped[Visibility] = mapped_column(
+        _enum(Visibility, "visibility"), server_default="private", comment="Of shows that say nothing of their own."
+    )
+    digest: Mapped[bool] = mapped_column(Boolean, server_default="true", comment="What is new, once a week.")
+    tz: Mapped[str] = mapped_column(server_default="UTC", comment="IANA zone: whose weeks and whose nights.")
+    quiet_from: Mapped[time] = mapped_column(
+        Time, server_default="22:00", comment="Local; the same as quiet_until: never quiet."
+    )
+    quiet_until: Mapped[time] = mapped_column(Time, server_default="08:00")
+
+
+class FollowRow(Base):
+    """That a user wants to follow another. Two of them, each way, are friends; one is a request."""
+
+    __tablename__ = "follows"
+    __table_args__ = (
+        CheckConstraint("user_id <> other_id", name="other"),
+        Index("ix_follows_other", "other_id", "user_id"),
+        {"schema": STATE},
+    )
+
+    user_id: Mapped[str] = mapped_column(primary_key=True)
+    other_id: Mapped[str] = mapped_column(primary_key=True, comment="Whoever is meant, known here or not.")
+    declined_at: Mapped[datetime | None] = mapped_column(
+        comment="Since then the other is not shown the request. Never told to who asked."
+    )
+
+
+class BlockRow(Base):
+    """That a user hears nothing of another. Never told to the other."""
+
+    __tablename__ = "blocks"
+    __table_args__ = (
+        CheckConstraint("user_id <> other_id", name="other"),
+        Index("ix_blocks_other", "other_id"),
+        {"schema": STATE},
+    )
+
+    user_id: Mapped[str] = mapped_column(primary_key=True)
+    other_id: Mapped[str] = mapped_column(primary_key=True)
+
+
+class ImportRow(Base):
+    """A file, a text or a list of a service on its way into a history. Whoever works on it holds its lease."""
+
+    __tablename__ = "imports"
+    __table_args__ = (
+        CheckConstraint("size >= 0", name="size"),
+        CheckConstraint("reached >= 0", name="reached"),
+        CheckConstraint("(holder IS NULL) = (lease_until IS NULL)", name="lease"),
+        CheckConstraint("state <> 'applied' OR applied_at IS NOT NULL", name="applied"),
+        CheckConstraint("undone_at IS NULL OR undone_at >= applied_at", name="undone_after_applied"),
+        Index("ix_imports_user", "user_id", "created_at", "import_id"),
+        Index(
+            "ix_imports_at_work",
+            "created_at",
+            postgresql_where=text("state IN ('fetching', 'reading', 'applying', 'undoing')"),
+        ),
+        {"schema": STATE},
+    )
+
+    import_id: Mapped[UUID] = mapped_column(primary_key=True)
+    user_id: Mapped[str]
+    name: Mapped[str] = mapped_column(comment="Of the file, without folders; of a list, whose it is.")
+    kind: Mapped[ImportKind] = mapped_column(_enum(ImportKind, "import_kind"))
+    state: Mapped[ImportState] = mapped_column(_enum(ImportState, "import_state"))
+    rev: Mapped[int] = mapped_column(BigInteger, server_default="1", comment="Counts every change: GET .../progress.")
+    size: Mapped[int] = mapped_column(BigInteger, comment="Bytes, as they are kept.")
+    file_hash: Mapped[str | None] = mapped_column(comment="SHA-256 of them; null until a list is fetched.")
+    wish: Mapped[dict[str, Any]] = mapped_column(server_default="{}", comment="Corrections that are to be read with.")
+    corrections: Mapped[dict[str, Any]] = mapped_column(server_default="{}", comment="Those of the dry run.")
+    dry_run: Mapped[dict[str, Any] | None] = mapped_column(comment="Null until it was read.")
+    error: Mapped[dict[str, Any] | None] = mapped_column(comment="Code and text of the last failure.")
+    options: Mapped[dict[str, Any]] = mapped_column(server_default="{}", comment="As `apply` was called.")
+    corrects: Mapped[UUID | None] = mapped_column(comment="The import whose file this is, corrected.")
+    backfill: Mapped[bool] = mapped_column(Boolean, server_default="false", comment="More than 200 entries.")
+    reached: Mapped[int] = mapped_column(BigInteger, server_default="0", comment="Pages, rows or entries done.")
+    total: Mapped[int] = mapped_column(BigInteger, server_default="0", comment="Of them; 0: not known yet.")
+    counts: Mapped[dict[str, Any]] = mapped_column(server_default="{}", comment="What became of entries.")
+    tries: Mapped[int] = mapped_column(Integer, server_default="0", comment="Since it last got on.")
+    holder: Mapped[str | None] = mapped_column(comment="The process that works on it.")
+    lease_until: Mapped[datetime | None]
+    applied_at: Mapped[datetime | None]
+    undone_at: Mapped[datetime | None]
+
+
+class ImportPieceRow(Base):
+    """A piece of what was uploaded, or of what could not be read; compressed, each for itself. Kept for days."""
+
+    __tablename__ = "import_pieces"
+    __table_args__ = (Index("ix_import_pieces_user", "user_id"), {"schema": STATE})
+
+    import_id: Mapped[UUID] = mapped_column(primary_key=True)
+    what: Mapped[str] = mapped_column(primary_key=True, comment="upload or unmatched.")
+    number: Mapped[int] = mapped_column(Integer, primary_key=True)
+    user_id: Mapped[str]
+    body: Mapped[bytes] = mapped_column(LargeBinary, comment="zlib.")
+
+
+class ImportEntryRow(Base):
+    """What an import says of an entry. The last one that is not undone is in force; see `api/importing/writes.py`."""
+
+    __tablename__ = "import_entries"
+    __table_args__ = (
+        Index("ix_import_entries_entry", "user_id", "entry_id", "seq"),
+        Index("ix_import_entries_place", "import_id", "seq"),
+        {"schema": STATE},
+    )
+
+    import_id: Mapped[UUID] = mapped_column(primary_key=True)
+    entry_id: Mapped[str] = mapped_column(primary_key=True)
+    seq: Mapped[int] = mapped_column(BigInteger, Identity(always=True))
+    user_id: Mapped[str]
+    outcome: Mapped[ImportOutcome] = mapped_column(_enum(ImportOutcome, "import_outcome"))
+    said: Mapped[str | None] = mapped_column(comment="Hash of body.")
+    facts: Mapped[list[int]] = mapped_column(ARRAY(BigInteger), comment="What a corrected file finds it by.")
+    body: Mapped[dict[str, Any] | None] = mapped_column(comment="What is remembered; null: not there.")
+    base: Mapped[dict[str, Any] | None] = mapped_column(comment="What was there before any import; null: nothing.")
+    backfill: Mapped[bool] = mapped_column(Boolean, comment="Its topic: one entry goes by one, so that order is kept.")
+    undone: Mapped[bool] = mapped_column(Boolean, server_default="false")
+
+
+class ImportStepRow(Base):
+    """Which state an import left for which, and why: its log, never changed."""
+
+    __tablename__ = "import_steps"
+    __table_args__ = (
+        Index("ix_import_steps_import", "import_id", "id"),
+        Index("ix_import_steps_user", "user_id"),
+        {"schema": STATE},
+    )
+
+    id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
+    import_id: Mapped[UUID]
+    user_id: Mapped[str]
+    at: Mapped[datetime]
+    who: Mapped[str] = mapped_column(comment="user, or the process that worked on it.")
+    before: Mapped[ImportState | None] = mapped_column(_enum(ImportState, "import_state"))
+    after: Mapped[ImportState] = mapped_column(_enum(ImportState, "import_state"))
+    why: Mapped[str | None]
 
 
 class AccountRow(Base):
@@ -383,6 +590,70 @@ class AccountRow(Base):
 
     subject: Mapped[str] = mapped_column(primary_key=True)
     user_id: Mapped[str] = mapped_column(unique=True)
+
+
+class AuditRow(Base):
+    """Who did what to their own data, when, from which device. Rows are never changed: a trigger sees to it."""
+
+    __tablename__ = "audit"
+    __table_args__ = (Index("ix_audit_user", "user_id", "id"), {"schema": STATE})
+
+    id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
+    user_id: Mapped[str]
+    at: Mapped[datetime]
+    what: Mapped[Audited] = mapped_column(_enum(Audited, "audited"))
+    thing: Mapped[str | None] = mapped_column(comment="Id of what it was done to: an entry, a show, a sign-in.")
+    before: Mapped[dict[str, Any] | None]
+    after: Mapped[dict[str, Any] | None]
+    device: Mapped[str | None] = mapped_column(comment="X-Device, where it was sent.")
+    request_id: Mapped[str] = mapped_column(comment="X-Request-Id of the answer.")
+
+
+class SignInRow(Base):
+    """A sign-in of development, and with it the family of its refresh tokens."""
+
+    __tablename__ = "sign_ins"
+    __table_args__ = (
+        CheckConstraint("(ended_at IS NULL) = (ended IS NULL)", name="ended"),
+        Index("ix_sign_ins_user", "user_id"),
+        {"schema": STATE},
+    )
+
+    sign_in_id: Mapped[UUID] = mapped_column(primary_key=True)
+    user_id: Mapped[str]
+    roles: Mapped[list[str]]
+    ended_at: Mapped[datetime | None]
+    ended: Mapped[SignInEnd | None] = mapped_column(_enum(SignInEnd, "sign_in_end"))
+
+
+class RefreshTokenRow(Base):
+    """A refresh token that was given out, used or not: one that comes again after its use was stolen."""
+
+    __tablename__ = "refresh_tokens"
+    __table_args__ = (
+        Index("ix_refresh_tokens_user", "user_id"),
+        Index("ix_refresh_tokens_expires", "expires_at"),
+        {"schema": STATE},
+    )
+
+    token_hash: Mapped[str] = mapped_column(primary_key=True, comment="SHA-256; the token itself is kept nowhere.")
+    sign_in_id: Mapped[UUID]
+    user_id: Mapped[str]
+    expires_at: Mapped[datetime]
+    used_at: Mapped[datetime | None]
+
+
+class RateRow(Base):
+    """When the calls of a caller were let through in the last minute. Unlogged: neither in backups nor on replicas."""
+
+    __tablename__ = "rates"
+    __table_args__ = ({"schema": STATE, "prefixes": ["UNLOGGED"]},)
+
+    caller: Mapped[UUID] = mapped_column(primary_key=True, comment="A hash of kind and caller: see api.limits.")
+    taken: Mapped[list[int]] = mapped_column(ARRAY(BigInteger), comment="Milliseconds since 1970.")
+    asked: Mapped[int] = mapped_column(Integer, comment="Calls that the last statement asked for.")
+    most: Mapped[int] = mapped_column(Integer)
+    granted: Mapped[int] = mapped_column(Integer, comment="Of those asked for.")
 
 
 # -- owned by `gigz erase` ---------------------------------------------------------------------------------------------
@@ -401,6 +672,54 @@ class ErasedRow(Base):
         comment="The last search that found nothing but what expires. Null: not done, run it again."
     )
     removed: Mapped[dict[str, Any]] = mapped_column(server_default="{}", comment="Place -> how many, over all runs.")
+
+
+class ErasureRow(Base):
+    """A user who asked to be erased: kept by id until it is done, then the receipt is left."""
+
+    __tablename__ = "erasures"
+    __table_args__ = (
+        CheckConstraint("(user_id IS NULL) = (done_at IS NOT NULL)", name="done"),
+        CheckConstraint("(receipt IS NOT NULL) = (done_at IS NOT NULL)", name="receipt"),
+        CheckConstraint("tries >= 0", name="tries"),
+        Index("ix_erasures_waiting", "next_at", postgresql_where=text("user_id IS NOT NULL")),
+        Index("ix_erasures_subject", "subject_hash", postgresql_where=text("subject_hash IS NOT NULL")),
+        {"schema": STATE},
+    )
+
+    receipt_id: Mapped[UUID] = mapped_column(primary_key=True, comment="As in state.erased.")
+    user_id: Mapped[str | None] = mapped_column(unique=True, comment="Null as soon as it is done.")
+    subject_hash: Mapped[str | None] = mapped_column(
+        comment="Of the token's subject, hashed: null once no token of before can be good any more."
+    )
+    asked_at: Mapped[datetime]
+    next_at: Mapped[datetime] = mapped_column(comment="Not tried before.")
+    tries: Mapped[int] = mapped_column(Integer, server_default="0")
+    last_error: Mapped[str | None]
+    done_at: Mapped[datetime | None]
+    receipt: Mapped[dict[str, Any] | None] = mapped_column(comment="See deploy.erasing.receipt; names no one.")
+
+
+# -- owned by the digest job -------------------------------------------------------------------------------------------
+
+
+class DigestRow(Base):
+    """What a user was told last, and when it is time to look again."""
+
+    __tablename__ = "digests"
+    __table_args__ = (
+        CheckConstraint("(week IS NULL) = (until_at IS NULL)", name="sent"),
+        Index("ix_digests_next", "next_at", postgresql_where=text("news")),
+        {"schema": STATE},
+    )
+
+    user_id: Mapped[str] = mapped_column(primary_key=True)
+    news: Mapped[bool] = mapped_column(Boolean, comment="Something was found, or changed, since the last look.")
+    next_at: Mapped[datetime] = mapped_column(comment="Nothing is due before.")
+    week: Mapped[str | None] = mapped_column(comment="Of the last digest: 2026-W48, by the user's own calendar.")
+    until_at: Mapped[datetime | None] = mapped_column(comment="What the last digest tells of was found before.")
+    told: Mapped[list[UUID]] = mapped_column(server_default="{}", comment="Suggestions that were there by then.")
+    body: Mapped[dict[str, Any] | None] = mapped_column(comment="The last digest.")
 
 
 # -- written beside what it follows from; published and deleted by the relay -----------------------------------------

@@ -35,7 +35,7 @@ from schemas.message import HEADER_TRACE, MessageError, new_trace
 from schemas.outgoing import Outgoing, reject
 from schemas.rejection import ERROR_HEADERS, Reason
 from sinks.errors import BadRows, StoreAway, StoreError, StoreRefuses, StoreSpent
-from sinks.received import Change, Received, origin_of, receive
+from sinks.received import Change, Received, first_origin_of, origin_of, receive
 
 STOP_S = 4.0
 """How long a batch may take to finish once a stop was asked for; the whole stop, clients closed, has 10 s."""
@@ -304,7 +304,10 @@ class _Pump:
             with self.meters.step("write"):
                 refused = await write_around(write, good) if good else []
             rejections += [self._rejection(record, Reason.BAD_DOCUMENT, text) for (record, _), text in refused]
-            self.window.add(len(records), len(rejections))
+            # What an operator sent again is known to be bad: it says nothing of the source or the release.
+            standing = {str(origin_of(record)) for record in records} if rejections else set()
+            new = sum(one.key in standing for one in rejections)
+            self.window.add(len(records) - len(rejections) + new, new)
             if rejections:
                 with self.meters.step("publish"):
                     await patiently(lambda: told_by_kafka(self.reject_all(rejections)), "kafka", COMMIT_S)
@@ -330,7 +333,7 @@ class _Pump:
         return reject(
             reason,
             text,
-            origin=origin_of(record),
+            origin=first_origin_of(record),
             original=record.value,
             stage=self.limits.stage,
             at=self.now(),

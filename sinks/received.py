@@ -12,7 +12,7 @@ from uuid import UUID
 from aiokafka import ConsumerRecord
 
 from schemas.message import HEADER_TRACE, Message, MessageError
-from schemas.outgoing import HEADER_REV, Origin
+from schemas.outgoing import HEADER_REV, Origin, first_origin
 from schemas.topics import BY_NAME
 
 Row = dict[str, Any]
@@ -103,6 +103,12 @@ def receive(record: ConsumerRecord) -> Received:
 def origin_of(record: ConsumerRecord) -> Origin:
     """Where it stood."""
     return Origin(record.topic, record.partition, record.offset)
+
+
+def first_origin_of(record: ConsumerRecord) -> Origin:
+    """Where it stood first: what was sent again has its place of before."""
+    headers = {name: value.decode(errors="replace") for name, value in record.headers if value is not None}
+    return first_origin(origin_of(record), headers)
 
 
 def expect(message: Message | None, kind: type[M]) -> M:

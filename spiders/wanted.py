@@ -36,7 +36,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from deploy.clients import kafka_consumer, kafka_producer, publish
 from deploy.settings import Settings, SettingsError
 from schemas.message import HEADER_TRACE, MessageError, new_trace
-from schemas.outgoing import HEADER_REV, Origin, Outgoing, reject
+from schemas.outgoing import HEADER_REV, Origin, Outgoing, first_origin, reject
 from schemas.raw import RawEvent, RawSetlist
 from schemas.reference import Artist
 from schemas.rejection import Reason
@@ -291,7 +291,10 @@ def _rejected(record: ConsumerRecord, error: MessageError, at: datetime) -> Outg
     return reject(
         Reason(error.reason),
         error.text,
-        origin=Origin(record.topic, record.partition, record.offset),
+        origin=first_origin(
+            Origin(record.topic, record.partition, record.offset),
+            {name: value.decode("utf-8", "replace") for name, value in record.headers},
+        ),
         original=record.value,
         stage=STAGE,
         at=at,

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import TypeVar
 
 from schemas.message import HEADER_TRACE, Message, MessageError, new_trace
-from schemas.outgoing import Origin, Outgoing, fitting, outgoing, reject
+from schemas.outgoing import Origin, Outgoing, first_origin, fitting, outgoing, reject
 from schemas.rejection import Reason
 from schemas.rows import judged_as_row
 from schemas.suggestion import Suggestions
@@ -43,7 +43,7 @@ class Record:
         return reject(
             reason,
             text,
-            origin=self.origin,
+            origin=first_origin(self.origin, self.headers),
             original=self.value,
             stage=stage,
             at=at,

@@ -27,7 +27,7 @@ from deploy.meters import StageMeters, counted, stage_meters
 from deploy.progress import heads_of
 from deploy.settings import Settings
 from schemas.message import HEADER_TRACE
-from schemas.outgoing import Outgoing
+from schemas.outgoing import Outgoing, first_origin
 from schemas.rejection import ERROR_HEADERS, Reason, Rejection
 from streams.record import Record, record_of, without_giants
 from streams.retry import Patience
@@ -166,7 +166,10 @@ class Frame:
             records = await self.patience.persist(lambda: self._handled(batch, handle), "postgres", until)
         records = without_giants(records, stage=self.stage, at=self.clock())
         rejections = [record for record in records if record.topic == Rejection.topic]
-        self.window.add(len(batch), len(rejections))
+        # What an operator sent again is known to be bad: it says nothing of the source or the release.
+        again = {str(first) for one in batch if (first := first_origin(one.origin, one.headers)) != one.origin}
+        known = sum(record.key in again for record in rejections) if again else 0
+        self.window.add(len(batch) - known, len(rejections) - known)
         for record in rejections:
             log.info("rejected", key=record.key, **_told(record))
         with self.meters.step("publish"):

@@ -196,7 +196,7 @@ def _ids(reading: "Reading", before: Path, doubtful: bool, err: "Console") -> di
     """Of the file's entries, the ids that they had before."""
     import orjson
 
-    from api.imports.identity import carried
+    from api.imports.identity import Known, carried
     from api.imports.shapes import Imported, Standing
     from schemas.history import Remembered
 
@@ -204,13 +204,14 @@ def _ids(reading: "Reading", before: Path, doubtful: bool, err: "Console") -> di
     with before.open("rb") as file:
         for line in file:
             row = orjson.loads(line)
-            known.append(Imported(row["entry_id"], Remembered.model_validate(row)))
-    now = [one for row in reading.rows() if doubtful or row.standing is not Standing.DOUBTFUL for one in row.entries]
+            known.append(Known.of(Imported(row["entry_id"], Remembered.model_validate(row))))
+    kept = (row for row in reading.rows() if doubtful or row.standing is not Standing.DOUBTFUL)
+    now = [Known.of(one) for row in kept for one in row.entries]
     found = carried(known, now)
     counts = f"{found.unchanged:,} unchanged, {len(found.changed):,} changed, {len(found.added):,} added"
     named = ", ".join(found.gone[:5]) + (", ..." if len(found.gone) > 5 else "")
     err.print(f"beside {before.name}: {counts}, {len(found.gone):,} gone" + (f" ({named})" if found.gone else ""))
-    return {one.entry_id: other.entry_id for one, other in zip(now, found.entries, strict=True)}
+    return {one.entry_id: entry_id for one, entry_id in zip(now, found.ids, strict=True)}
 
 
 # -- the dry run ------------------------------------------------------------------------------------------------------

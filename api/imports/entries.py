@@ -24,6 +24,9 @@ from schemas.history import Remembered
 LONGEST_NAME = 300
 """Characters of an act, a venue or a town; what is longer is a sentence."""
 LONGEST_NOTE = 10_000
+LONGEST_ENTRY = 100_000
+SMALL = 10_000
+"""Bytes: a setlist of five hundred songs is a quarter of the first; a row below the second gives no such entry."""
 MOST_ACTS = 200
 """Of one row. The largest festivals have fewer names on a day."""
 _ONCE = re.compile(r"(\d{4}):(\d{2}):(\d{2})(?: (\d{2}:\d{2})(?::\d{2})?.*)?$")
@@ -74,6 +77,10 @@ def read_row(record: Record, layout: Layout) -> Row:
             told = error.errors(include_url=False, include_input=False)[0]
             text = f"{'.'.join(map(str, told['loc']))}: {told['msg']}"
             fault = Fault(Reason.BAD_VALUE, text, "correct the value, or leave it out")
+            return Row(record.where, record.original, Standing.UNREADABLE, digest, fault=fault)
+        if len(record.original) > SMALL and len(remembered.model_dump_json()) > LONGEST_ENTRY:
+            text = f"an entry of it would have more than {LONGEST_ENTRY:,} bytes"
+            fault = Fault(Reason.TOO_LONG, text, "keep of songs and notes what a show has")
             return Row(record.where, record.original, Standing.UNREADABLE, digest, fault=fault)
         entries.append(Imported(entry_id(record, digest, act), remembered))
     standing = Standing.DOUBTFUL if doubts else Standing.UNDERSTOOD

@@ -153,12 +153,16 @@ def shot_of_row(record: Record, order: Order | None = None) -> Shot:
     )
     if (position := cells.get("gpsposition", "")) and lat is None and len(parts := position.split(",")) == 2:
         lat, lon = degrees(parts[0]), degrees(parts[1])
+    name = cells.get("sourcefile") or cells.get("filename") or record.where
     if taken is None:
         fault = Fault(Reason.NO_TIME, "it does not tell when it was taken", "fill in the time: 2014:11:14 21:03:22")
-        return Shot(record.where, None, fault=fault)
+        if told := cells.get("unreadable"):  # of a photo that was read when it was uploaded
+            text, _, remedy = told.partition(". Remedy: ")
+            fault = Fault(Reason.BROKEN, text, remedy or fault.remedy)
+        return Shot(name, None, fault=fault)
     if lat is None or lon is None or abs(lat) > 90 or abs(lon) > 180 or (lat == 0 and lon == 0):
         lat = lon = None
-    return Shot(record.where, taken, lat, lon)
+    return Shot(name, taken, lat, lon)
 
 
 def _other_time(text: str, order: Order | None) -> datetime | None:

@@ -37,7 +37,7 @@ from api.imports.shapes import (
     Row,
     Standing,
 )
-from api.imports.uploads import Line, Upload, checked, encoding_of, lines_of
+from api.imports.uploads import Line, Upload, checked, encoding_of, is_photo, lines_of
 
 Records = Callable[[], Iterator[Record]]
 MOST_TABLES = 30
@@ -194,7 +194,7 @@ def format_of(upload: Upload) -> Format:
     small = start[:4_000].lower()
     if head[:4] in (b"PK\x03\x04", b"PK\x05\x06", b"PK\x07\x08"):
         return Format.ZIP
-    if head[:3] == b"\xff\xd8\xff" or head[4:8] == b"ftyp" or head[:4] in (b"II*\0", b"MM\0*"):
+    if is_photo(head):
         return Format.PHOTOS
     for sign, what in _BINARY.items():
         if head.startswith(sign):
@@ -507,15 +507,30 @@ class DryRun:
 
 
 def dry_run(
-    reading: Reading, samples: int = SAMPLES, tell: Callable[[int, int], None] = lambda done, total: None
+    reading: Reading,
+    samples: int = SAMPLES,
+    tell: Callable[[int, int], None] = lambda done, total: None,
+    each: Callable[[Row], None] = lambda row: None,
 ) -> DryRun:
-    """Counts and samples of all rows; goes through the file once."""
+    """Counts and samples of all rows; goes through the file once. ImportFailed when too many entries would come of it.
+
+    `each` sees every row.
+    """
     counts: Counter[Standing] = Counter()
     kept: dict[Standing, list[Row]] = {}
-    entries = 0
+    entries = written = 0
     for row in reading.rows(tell=tell):
         counts[row.standing] += 1
         entries += len(row.entries)
+        written += len(row.entries) * len(row.original)
+        if entries > reading.limits.entries or written > reading.limits.written:
+            raise ImportFailed(
+                Code.TOO_MANY_ROWS,
+                f"{reading.upload.name} would be more than {reading.limits.entries:,} entries, or entries of more than "
+                f"{reading.limits.written / 1_000_000:g} MB: each act of a row is one. "
+                "Remedy: divide it into several files, or correct which columns are the acts",
+            )
+        each(row)
         if counts[row.standing] <= samples:
             kept.setdefault(row.standing, []).append(replace(row, original=row.original[: 4 * LONGEST_SHOWN]))
     return DryRun(

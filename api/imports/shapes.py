@@ -18,6 +18,9 @@ MOST_BYTES = 50_000_000
 MOST_ROWS = 200_000
 MOST_PAGES = 1_000
 """What one import may hold; pages are those of a list that came page by page, as services give them."""
+MOST_ENTRIES = 500_000
+MOST_WRITTEN = 500_000_000
+"""What may come of it: each of two hundred acts of a row repeats what the row says."""
 
 
 class Format(StrEnum):
@@ -82,6 +85,10 @@ class Code(StrEnum):
     BAD_DOCUMENT = "bad_document"
     BAD_MAPPING = "bad_mapping"
     NOT_A_FILE = "not_a_file"
+    TOO_SLOW = "too_slow"
+    UNKNOWN_USER = "unknown_user"
+    SERVICE_AWAY = "service_away"
+    GONE = "gone"
 
 
 class Reason(StrEnum):
@@ -114,6 +121,9 @@ class Limits:
     bytes: int = MOST_BYTES
     rows: int = MOST_ROWS
     pages: int = MOST_PAGES
+    entries: int = MOST_ENTRIES
+    written: int = MOST_WRITTEN
+    """Bytes of rows, each as often as it is an entry."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,8 @@ would take for a formula gets an apostrophe before it (OWASP, CSV injection).
 
 import base64
 import csv
-from collections.abc import Callable
+import io
+from collections.abc import Callable, Mapping
 from typing import IO, Any
 
 import orjson
@@ -46,17 +47,27 @@ def writer(file: IO[bytes], name: str) -> Callable[[Row], None]:
 
         return write
 
-    class _Bytes:
-        def write(self, text: str) -> None:
-            file.write(text.encode("utf-8", "replace"))
-
-    table = csv.writer(_Bytes(), lineterminator="\r\n")
-    table.writerow(COLUMNS)
+    file.write(csv_lines(None))
 
     def write_cells(row: Row) -> None:
-        table.writerow([harmless(str(as_json(row).get(column, ""))) for column in COLUMNS])
+        file.write(csv_lines(as_json(row)))
 
     return write_cells
+
+
+def csv_lines(told: Mapping[str, Any] | None) -> bytes:
+    """A row of `as_json` as one of a table; None: the headings."""
+    line = io.StringIO(newline="")
+    cells = COLUMNS if told is None else [harmless(str(told.get(column, ""))) for column in COLUMNS]
+    csv.writer(line, lineterminator="\r\n").writerow(cells)
+    return line.getvalue().encode("utf-8", "replace")
+
+
+def original_of(told: Mapping[str, Any]) -> bytes:
+    """The bytes of a row of `as_json`, as they stood."""
+    if "original_base64" in told:
+        return base64.b64decode(told["original_base64"])
+    return str(told["original"]).encode()
 
 
 def originals(row: Row) -> bytes:

@@ -70,6 +70,17 @@ class Upload:
             return digest.hexdigest()
 
 
+def is_photo(head: bytes) -> bool:
+    """Whether a file that begins so is a photo with metadata: JPEG, HEIC, TIFF, PNG or WebP."""
+    return (
+        head[:3] == b"\xff\xd8\xff"
+        or head[4:8] == b"ftyp"
+        or head[:4] in (b"II*\0", b"MM\0*")
+        or head[:8] == b"\x89PNG\r\n\x1a\n"
+        or (head[:4] == b"RIFF" and head[8:12] == b"WEBP")
+    )
+
+
 def checked(upload: Upload, limits: Limits) -> Upload:
     """The upload, unpacked where it is gzipped. ImportFailed when it is empty or too large."""
     if upload.head(2) == b"\x1f\x8b":

@@ -179,7 +179,7 @@ _COMPANY = re.compile(
 
 def _with_company(names: list[str], text: str) -> Iterator[str]:
     """'Willie Nelson and Family' is one name at the end of a list, too."""
-    for name, behind in zip(names, [*names[1:], ""], strict=True):
+    for name, behind in zip(names, [*names, ""][1:], strict=True):
         if _COMPANY.match(name) and names[0] != name and re.search(rf"\b(?:and|&|und)\s+{re.escape(name)}", text):
             continue
         joined = re.search(rf"{re.escape(name)}(\s+(?:and|&|und)\s+){re.escape(behind)}", text)

@@ -12,7 +12,7 @@ trying. A key would have to be in every process and outlive every backup; lost, 
 import asyncio
 import hashlib
 import re
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -152,10 +152,17 @@ async def known(connection: AsyncConnection, user: str) -> Entered | None:
     return None if row is None else Entered(row.receipt_id, row.erased_at, row.proved_at, dict(row.removed))
 
 
-async def enter(engine: AsyncEngine, user: str, at: datetime, patience_s: float = ENTER_S) -> Entered:
+async def enter(
+    engine: AsyncEngine,
+    user: str,
+    at: datetime,
+    patience_s: float = ENTER_S,
+    beside: Callable[[AsyncConnection, Entered], Awaitable[None]] | None = None,
+) -> Entered:
     """Write the user into the ledger, once; when it returns, no writer that asks writes for the user any more.
 
-    ErasureError when a writer keeps its transaction open for longer than `patience_s`.
+    `beside` writes in the same transaction. ErasureError when a writer keeps its transaction open for longer than
+    `patience_s`.
     """
     until = monotonic() + patience_s
     while True:
@@ -167,7 +174,9 @@ async def enter(engine: AsyncEngine, user: str, at: datetime, patience_s: float 
                     await connection.execute(text("lock table state.erased in exclusive mode"))
                     await connection.execute(ENTER, {"hash": hash_of(user), "receipt_id": uuid4(), "at": at})
                     there = await known(connection, user)
-            assert there is not None
+                assert there is not None
+                if beside is not None:
+                    await beside(connection, there)
             return there
         except OperationalError as error:
             if sqlstate(error) != LOCKED:

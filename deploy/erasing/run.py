@@ -16,7 +16,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from deploy.clients import check_postgres, clickhouse, meilisearch_client, postgres_engine
-from deploy.erasing import ErasureError, ledger, stores, topics
+from deploy.erasing import ErasureError, ledger, requests, stores, topics
 from deploy.erasing.files import Living
 from deploy.erasing.receipt import Receipt
 from deploy.erasing.search import (
@@ -56,11 +56,7 @@ OTHERS_WORDS = text(
     """
 )
 EVERYBODY = text(
-    "select user_id from state.entries union select user_id from state.suggestions "
-    "union select user_id from state.decisions union select user_id from state.accounts "
-    "union select user_id from state.preferences union select user_id from state.calls "
-    "union select user_id from state.bulks union select user_id from state.journal "
-    "union select user_id from state.unasked"
+    " union ".join(f"select {column} from {table}" for table, column in stores.user_columns())  # noqa: S608 - declared
 )
 ENTER_HASH = text(
     "insert into state.erased (user_hash, receipt_id, erased_at) values (:hash, :receipt_id, :at) "
@@ -123,18 +119,21 @@ async def erase(
             await ledger.prove(engine, user, clock())
         async with engine.connect() as connection:
             entered = await ledger.known(connection, user) or entered
-    return Receipt(
-        entered.receipt_id,
-        ledger.hash_of(user),
-        entered.erased_at,
-        run_at,
-        entered.removed,
-        searched,
-        needles.as_json(),
-        clock(),
-        compacted,
-        notes,
-    )
+        receipt = Receipt(
+            entered.receipt_id,
+            ledger.hash_of(user),
+            entered.erased_at,
+            run_at,
+            entered.removed,
+            searched,
+            needles.as_json(),
+            clock(),
+            compacted,
+            notes,
+        )
+        if receipt.clean:
+            await requests.close(engine, receipt)
+    return receipt
 
 
 async def living(settings: Settings, lines: Iterable[bytes]) -> AsyncIterator[tuple[bytes, bool]]:

@@ -247,7 +247,8 @@ async def search_postgres(engine: AsyncEngine, needles: Needles, tell: Callable[
             candidates = (await connection.execute(query, asked)).all()
             for place, (name, _) in enumerate(columns):
                 values = (_bytes(row[place]) for row in candidates if row[place] is not None)
-                found += _left(f"{table}.{name}".replace('"', ""), "rows", [needles.kinds_in(one) for one in values])
+                where = f"{table}.{name}".replace('"', "")
+                found += _judged_here(where, name, [needles.kinds_in(one) for one in values])
         statistics = (await connection.execute(STATISTICS)).all()
     for row in statistics:
         # An array's text: quotes and commas around each value.
@@ -255,6 +256,19 @@ async def search_postgres(engine: AsyncEngine, needles: Needles, tell: Callable[
         found += _left(f"pg_stats of {row.column}", "statistics", [kinds])
     looked = {"tables": len(tables), "columns": sum(map(len, tables.values())), "rows": rows}
     return Searched({"postgres": looked | {"statistics": len(statistics)}}, found)
+
+
+REQUESTED = "the request itself: it goes in the moment in which this receipt is kept"
+
+
+def _judged_here(where: str, column: str, kinds: list[list[str]]) -> Iterator[Finding]:
+    """Left, unless it is the request that this erasure answers, which forgets the id when it is done."""
+    place = erasure.POSTGRES.get(where.removesuffix(f".{column}"))
+    for one in _left(where, "rows", kinds):
+        if place is not None and place.how is How.REQUEST and column == place.user:
+            yield Finding(where, one.what, one.count, Verdict.EXPIRES, None, REQUESTED)
+        else:
+            yield one
 
 
 def _holds(name: str, raw: bool) -> str:

@@ -33,7 +33,7 @@ HASHED = f"lower(hex(SHA256(concat('{ledger.PREFIX.decode().strip()}\\n', user_i
 """In ClickHouse, whose log of statements, and list of the mutations that were done, would keep the id."""
 
 _KNOWN: dict[str, tuple[Mapping[str, Place], frozenset[How]]] = {
-    "postgres": (erasure.POSTGRES, frozenset({How.DELETE_ROWS, How.NOTHING, How.LEDGER})),
+    "postgres": (erasure.POSTGRES, frozenset({How.DELETE_ROWS, How.NOTHING, How.LEDGER, How.REQUEST})),
     "kafka": (erasure.TOPICS, frozenset({How.TOMBSTONES, How.EXPIRES, How.NOTHING})),
     "clickhouse": (erasure.CLICKHOUSE, frozenset({How.DELETE_MUTATION, How.NOTHING})),
     "meilisearch": (erasure.MEILISEARCH, frozenset({How.NOTHING})),
@@ -46,15 +46,16 @@ LOCK_WANTED = text(
     using (artist_key, year) order by artist_key, year for update of w
     """
 )
-CANDIDATES = text(
-    """
-    select key, stage, origin_topic, body ->> 'original_key' as original_key, original from catalogue.rejections
-    where origin_topic = any(cast(:topics as text[])) and (
+MAY_BE_OF_USER = """
+    origin_topic = any(cast(:topics as text[])) and (
         starts_with(body ->> 'original_key', :keys) or position(cast(:raw as bytea) in original) > 0
         or position(cast(:escaped as bytea) in original) > 0)
-    """
+"""
+"""Of rejections; takes `may_be_of`. What is not of users is no user's, whatever words are in it."""
+CANDIDATES = text(
+    "select key, stage, origin_topic, body ->> 'original_key' as original_key, original "  # noqa: S608 - of constants
+    f"from catalogue.rejections where {MAY_BE_OF_USER}"
 )
-"""What is not of users is no user's, whatever words are in it."""
 FORGET_REJECTIONS = text(
     """
     delete from catalogue.rejections r
@@ -90,6 +91,23 @@ def _table(name: str) -> Table:
     return Base.metadata.tables[name]
 
 
+def of_user(name: str) -> str:
+    """The condition that finds a user's rows of a declared table, with `:user`."""
+    place = erasure.POSTGRES[name]
+    return f"{place.user} = :user" + (f" or {place.also} = :user" if place.also else "")
+
+
+def user_columns() -> list[tuple[str, str]]:
+    """(table, column) of every column that holds users' ids as they are."""
+    return [
+        (name, column)
+        for name in places("postgres", How.DELETE_ROWS)
+        if name not in {OUTBOX, REJECTIONS}
+        for column in (erasure.POSTGRES[name].user, erasure.POSTGRES[name].also)
+        if column
+    ]
+
+
 def topics_of_users() -> list[str]:
     """Their names."""
     return [topic.name for topic in TOPICS if topic.of_users]
@@ -107,8 +125,7 @@ async def count_rows(connection: AsyncConnection, user: str) -> dict[str, int]:
         if name == REJECTIONS:
             found[name] = len(await _rejections(connection, user))
         else:
-            column = erasure.POSTGRES[name].user
-            query = text(f"select count(*) from {name} where {column} = :user")  # noqa: S608 - declared names
+            query = text(f"select count(*) from {name} where {of_user(name)}")  # noqa: S608 - declared names
             found[name] = int(await connection.scalar(query, {"user": user}) or 0)
     return found
 
@@ -130,9 +147,8 @@ async def remove_rows(engine: AsyncEngine, user: str, shards: int) -> dict[str, 
                     await connection.execute(FORGET_REJECTIONS, {"rows": orjson.dumps(rows).decode()})
                 removed[name] = len(rows)
                 continue
-            column = erasure.POSTGRES[name].user
             told = {OUTBOX: "topic, key", WANTS: "artist_key, year"}.get(name, "1")
-            query = text(f"delete from {name} where {column} = :user returning {told}")  # noqa: S608 - declared names
+            query = text(f"delete from {name} where {of_user(name)} returning {told}")  # noqa: S608 - declared names
             gone = (await connection.execute(query, {"user": user})).all()
             removed[name] = len(gone)
             if name == OUTBOX:
@@ -149,16 +165,15 @@ async def remove_rows(engine: AsyncEngine, user: str, shards: int) -> dict[str, 
     return dict(removed)
 
 
+def may_be_of(user: str) -> dict[str, Any]:
+    """What `MAY_BE_OF_USER` takes; `ledger.users_of` says whose a row is."""
+    return {"topics": topics_of_users(), "keys": f"{user}/", "raw": user.encode(), "escaped": escaped(user)}
+
+
 async def _rejections(connection: AsyncConnection, user: str) -> list[dict[str, str]]:
-    told = {
-        "topics": topics_of_users(),
-        "keys": f"{user}/",
-        "raw": user.encode(),
-        "escaped": escaped(user),
-    }
     return [
         {"key": row.key, "stage": row.stage}
-        for row in await connection.execute(CANDIDATES, told)
+        for row in await connection.execute(CANDIDATES, may_be_of(user))
         if user in ledger.users_of(row.origin_topic, row.original_key, row.original)
     ]
 

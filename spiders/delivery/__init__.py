@@ -215,6 +215,8 @@ class KafkaDelivery:
         self._giving_up = False
         # from the spider
         self._turn = asyncio.Lock()
+        self._in_turn = 0
+        """Who waits for it, or holds it."""
         self._queue: deque[tuple[Item, int]] = deque()
         """With their weights."""
         self._queued_bytes = 0
@@ -272,14 +274,20 @@ class KafkaDelivery:
         self._check()
         item = storable(item)
         self._numbers["scraped"] += 1
-        if self._queued_bytes <= QUEUED_BYTES and not self._turn.locked():
+        if self._queued_bytes <= QUEUED_BYTES and not self._in_turn:
             self._take(item)
-        else:
-            async with self._turn:  # in turn: the order of one source_id's items is kept
+            return
+        # In turn: the order of one source_id's items is kept. Counted, since a lock that was given up is not locked
+        # until the next in turn runs: whoever came meanwhile would overtake all who wait.
+        self._in_turn += 1
+        try:
+            async with self._turn:
                 while self._queued_bytes > QUEUED_BYTES:
                     await self._taken.wait(LOOK_S)
                     self._check()
                 self._take(item)
+        finally:
+            self._in_turn -= 1
 
     def _take(self, item: Item) -> None:
         size = weight(item)

@@ -14,6 +14,9 @@ by one.
     start     the oldest that waits, of a spider that has no run under way, `runs_at_once` at most; searches last
     watch     a run that takes too long or too much memory, that will not stop, or whose process is gone
 
+Beside the rounds goes what else comes with time, and is to be done once (docs/decisions/0014): the digests of users
+(`deploy.digests`), and the erasures that they asked for (`deploy.erasing.waiting`).
+
 SIGTERM: nothing is started any more, its own runs are stopped in order (SIGTERM, then SIGKILL) and queued again for the
 next scheduler: a container that ends takes them along anyway.
 
@@ -43,6 +46,9 @@ from sqlalchemy import func, insert, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from deploy.clients import check_postgres, postgres_engine
+from deploy.digests.job import Digests
+from deploy.erasing.requests import asked_at
+from deploy.erasing.waiting import erase_waiting
 from deploy.failures import in_a_line
 from deploy.local.processes import MARK
 from deploy.local.room import python_environment
@@ -528,7 +534,17 @@ class Scheduler:
         async def take() -> None:
             await wanted.take_wanted(self._settings, self._engine, self._clock)
 
+        async def erase() -> None:
+            await erase_waiting(self._settings, self._engine, self._clock)
+            oldest = await asked_at(self._engine)
+            self._meters.erasure.set(0 if oldest is None else (self._clock() - oldest).total_seconds())
+
+        settings = self._settings
+        settle = timedelta(seconds=settings.digest_settle_s)
+        digests = Digests(self._engine, settings.outbox_shards, self._clock, settle)
         return [
+            beside("erasures that users asked for", erase, every_s=settings.erasure_poll_s),
+            beside("digests", digests.round, every_s=settings.digest_poll_s),
             beside("reading what is wanted", take, every_s=WANTED_S),
             beside("planning searches", self.plan, every_s=WANTED_S),
             beside("alerts", tell, every_s=ALERTS_S),

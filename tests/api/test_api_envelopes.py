@@ -1,5 +1,7 @@
 """What every answer has, whoever asks for whatever."""
 
+import json
+
 import httpx
 import pytest
 from litestar import get
@@ -8,6 +10,7 @@ from api.app import create_app
 from api.tokens import issue_token
 from deploy.settings import Settings, SettingsError
 from tests.api.support import START, Clock, reach
+from tests.support import ROOT
 
 
 def _bearer(settings: Settings) -> dict[str, str]:
@@ -26,6 +29,19 @@ async def test_a_wrong_method_is_told_with_the_right_ones(alone: httpx.AsyncClie
     answer = await alone.delete("/v1/suggestions")
     assert (answer.status_code, answer.json()["error"]["code"]) == (405, "METHOD_NOT_ALLOWED")
     assert "GET" in answer.headers["allow"]
+
+
+async def test_options_name_every_method_of_an_address(alone: httpx.AsyncClient, offline: Settings) -> None:
+    for path, methods in (("/v1/journal", {"GET", "POST"}), ("/v1/me", {"GET", "DELETE"}), ("/v1/stream", {"GET"})):
+        answer = await alone.options(path, headers=_bearer(offline))
+        assert answer.status_code == 204
+        assert {one.strip() for one in answer.headers["allow"].split(",")} == methods | {"OPTIONS"}
+
+
+async def test_null_is_no_number(alone: httpx.AsyncClient, offline: Settings) -> None:
+    for query, field in (("year=null", "year"), ("band=null", "band"), ("take=null", "take")):
+        answer = await alone.get(f"/v1/suggestions?{query}", headers=_bearer(offline))
+        assert (answer.status_code, answer.json()["error"]["details"][0]["field"]) == (400, field)
 
 
 async def test_every_answer_carries_trace_id_and_security_headers(alone: httpx.AsyncClient) -> None:
@@ -75,8 +91,9 @@ async def test_a_bug_of_ours_tells_the_caller_nothing_of_its_inside(offline: Set
 async def test_a_caller_who_asks_too_often_is_told_when_to_come_back(
     alone: httpx.AsyncClient, offline: Settings, clock: Clock
 ) -> None:
+    answers = [await alone.get("/v1/search?q=", headers=_bearer(offline)) for _ in range(20)]
     clock.move(seconds=20)
-    answers = [await alone.get("/v1/search?q=", headers=_bearer(offline)) for _ in range(21)]
+    answers.append(await alone.get("/v1/search?q=", headers=_bearer(offline)))
     assert [answer.status_code for answer in answers] == [400] * 20 + [429]
     assert answers[-1].headers["retry-after"] == "40"
     assert answers[-1].json()["error"]["code"] == "RATE_LIMITED"
@@ -102,52 +119,10 @@ async def test_only_listed_origins_may_call_from_a_browser(offline: Settings) ->
     assert "access-control-allow-origin" not in foreign.headers
 
 
-async def test_the_openapi_document_knows_every_route_of_the_api(alone: httpx.AsyncClient) -> None:
-    document = (await alone.get("/schema")).json()
-    assert document["openapi"].startswith("3.1")
-    assert set(document["paths"]) == {
-        "/v1/suggestions",
-        "/v1/suggestions/{suggestion_id}/confirm",
-        "/v1/suggestions/{suggestion_id}/dismiss",
-        "/v1/suggestions/{suggestion_id}/undo",
-        "/v1/suggestions/{suggestion_id}/snooze",
-        "/v1/suggestions/{suggestion_id}/other-night",
-        "/v1/suggestions/{suggestion_id}/not-seen",
-        "/v1/suggestions/{suggestion_id}/nights",
-        "/v1/suggestions/bulk",
-        "/v1/suggestions/bulk/{token}/undo",
-        "/v1/stream",
-        "/v1/preferences",
-        "/v1/journal",
-        "/v1/journal/stats",
-        "/v1/journal/{suggestion_id}",
-        "/v1/concerts/{concert_id}",
-        "/v1/artists/{artist_id}/history",
-        "/v1/venues/{venue_id}/history",
-        "/v1/history",
-        "/v1/search",
-        "/v1/search/artists",
-        "/v1/search/venues",
-        "/health",
-        "/ready",
-    }
-
-
-async def test_the_openapi_document_has_an_example_of_every_body_and_no_answer_undocumented(
-    alone: httpx.AsyncClient,
-) -> None:
-    document = (await alone.get("/schema")).json()
-    schemas = document["components"]["schemas"]
-    for path, operations in document["paths"].items():
-        for operation in operations.values():
-            body = operation.get("requestBody", {}).get("content", {}).get("application/json", {}).get("schema", {})
-            if "$ref" in body:
-                name = body["$ref"].rpartition("/")[2]
-                assert schemas[name].get("examples"), name
-            if path.startswith("/v1/"):
-                assert {"401", "429", "500", "503"} <= set(operation["responses"]), path
-    for name in ("Decided", "Bulked", "ConcertView", "JournalShow", "Stats", "ShowHistory", "Found", "NightView"):
-        assert schemas[name].get("examples"), name
+async def test_the_openapi_document_is_served_as_it_is_committed(alone: httpx.AsyncClient) -> None:
+    answer = await alone.get("/schema")
+    assert answer.headers["content-type"] == "application/vnd.oai.openapi+json"
+    assert answer.json() == json.loads((ROOT / "docs/api/openapi.json").read_text(encoding="utf-8"))
 
 
 @pytest.mark.network

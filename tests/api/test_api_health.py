@@ -1,5 +1,6 @@
 """What machines ask: always an answer, and soon."""
 
+import asyncio
 import socket
 from time import perf_counter
 
@@ -21,11 +22,22 @@ async def test_health_names_each_store_that_is_away(offline: Settings) -> None:
     assert told["status"] == "error"
     assert {name: check["status"] for name, check in told["checks"].items()} == {
         "postgres": "error",
+        "clickhouse": "error",
         "meilisearch": "error",
         "kafka": "error",
     }
     assert "127.0.0.1" not in health.text
     assert (ready.status_code, ready.json()["error"]["code"]) == (503, "UNAVAILABLE")
+
+
+@pytest.mark.network
+async def test_health_that_is_asked_all_the_time_asks_the_stores_once_a_second(offline: Settings) -> None:
+    app = create_app(offline)
+    async with reach(app) as client:
+        answers = await asyncio.gather(*(client.get("/health") for _ in range(20)))
+        looked = app.state.services.checks
+        assert (await client.get("/health")).status_code == 503 and app.state.services.checks is looked
+        assert len({str(answer.json()["data"]["checks"]) for answer in answers}) == 1
 
 
 @pytest.mark.network
@@ -35,6 +47,7 @@ async def test_health_answers_although_a_store_hangs(offline: Settings) -> None:
         hanging = offline.model_copy(
             update={
                 "postgres_url": f"postgresql://u:p@127.0.0.1:{port}/db",
+                "clickhouse_url": f"http://127.0.0.1:{port}",
                 "meilisearch_url": f"http://127.0.0.1:{port}",
                 "kafka_url": f"127.0.0.1:{port}",
                 "postgres_connect_timeout_s": 10,
@@ -52,7 +65,7 @@ async def test_health_of_a_whole_stack_is_ok_with_times(client: Client) -> None:
     answer = await client.get("/health")
     told = answer.json()["data"]
     assert (answer.status_code, told["status"]) == (200, "ok"), told
-    assert set(told["checks"]) == {"postgres", "meilisearch", "kafka"}
+    assert set(told["checks"]) == {"postgres", "clickhouse", "meilisearch", "kafka"}
     assert all(check["latency_ms"] > 0 for check in told["checks"].values())
     assert told["memory_mb"] > 0 and told["timestamp"]
     assert (await client.get("/ready")).json()["data"] == {"status": "ok"}

@@ -86,7 +86,12 @@ async def test_a_link_cannot_be_tried_at_will(alone: httpx.AsyncClient) -> None:
 
 
 async def test_there_is_no_page_in_production_before_it_has_a_sign_in(offline: Settings) -> None:
-    production = {"environment": "production", "jwt_jwks_url": "https://issuer.example/jwks.json"}
+    production = {
+        "environment": "production",
+        "jwt_jwks_url": "https://issuer.example/jwks.json",
+        "jwt_issuer": "https://issuer.example/",
+        "jwt_audience": "gigz",
+    }
     async with reach(create_app(offline.model_copy(update=production))) as client:
         for path in ("/inbox", "/open?token=x", "/"):
             assert (await client.get(path)).status_code == 404

@@ -7,7 +7,6 @@ import pytest
 from api.answers import cursor_of, place_of
 from api.edge import trace_of
 from api.errors import InvalidError
-from api.limits import A_MINUTE, Limits
 from api.metrics import Metrics
 from api.pages import night, percent, sources
 from deploy.settings import load
@@ -35,14 +34,6 @@ def test_the_callers_trace_id_is_kept_and_anything_else_gets_a_new_one() -> None
     assert trace_of([(b"traceparent", f"00-{mine}-b7ad6b7169203331-01".encode())]) == mine
     made = trace_of([(b"x-request-id", b"<script>")])
     assert len(made) == 32 and made != trace_of([])
-
-
-def test_a_caller_is_limited_by_kind_and_may_go_on_in_the_next_minute() -> None:
-    limits = Limits()
-    assert [limits.take("search", "a", START) for _ in range(A_MINUTE["search"])] == [0] * A_MINUTE["search"]
-    assert limits.take("search", "a", START.replace(second=48)) == 12
-    assert limits.take("search", "b", START) == limits.take("user", "a", START) == 0
-    assert limits.take("search", "a", START.replace(minute=1)) == 0
 
 
 def test_requests_are_counted_in_the_buckets_that_were_agreed_and_labels_are_escaped() -> None:

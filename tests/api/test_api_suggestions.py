@@ -194,8 +194,8 @@ async def test_a_key_stands_for_one_request_only(client: Client, story: Story, c
     answers = await asyncio.gather(
         *(client.post(f"/v1/suggestions/{one}/confirm", headers=headers) for one in (first, second))
     )
-    assert sorted(answer.status_code for answer in answers) == [200, 400]
-    (refused,) = [answer.json()["error"] for answer in answers if answer.status_code == 400]
+    assert sorted(answer.status_code for answer in answers) == [200, 409]
+    (refused,) = [answer.json()["error"] for answer in answers if answer.status_code == 409]
     assert refused["details"][0]["field"] == "Idempotency-Key"
     assert len(await story.decisions()) == len(await story.outbox()) == 1
     long = await client.post(

@@ -8,10 +8,10 @@ from uuid import UUID
 import pytest
 from typer.testing import CliRunner
 
-from deploy.erasing import ErasureError, ledger, stores, topics
+from deploy.erasing import ErasureError, ledger, run, stores, topics
 from deploy.erasing.receipt import Receipt
 from deploy.erasing.run import read_receipt
-from deploy.erasing.search import Finding, Needles, Searched, Verdict, needles_of, written_in
+from deploy.erasing.search import Finding, Needles, Searched, Verdict, _judged_here, needles_of, written_in
 from deploy.local.kafka import PROPERTIES
 from gigz import app
 from schemas import erasure
@@ -44,11 +44,26 @@ def test_every_declared_place_is_handled() -> None:
         "clickhouse": {How.DELETE_MUTATION: stores.places("clickhouse", How.DELETE_MUTATION)},
     }
     assert set(handled["postgres"][How.DELETE_ROWS]) == {
-        name for name, place in erasure.POSTGRES.items() if place.user and place.how is not How.LEDGER
+        name for name, place in erasure.POSTGRES.items() if place.user and place.how not in {How.LEDGER, How.REQUEST}
     }
     assert set(handled["clickhouse"][How.DELETE_MUTATION]) == {
         name for name, place in erasure.CLICKHOUSE.items() if place.user
     }
+
+
+def test_a_row_that_names_two_users_goes_with_either() -> None:
+    assert stores.of_user("state.follows") == "user_id = :user or other_id = :user"
+    assert {("state.follows", "user_id"), ("state.follows", "other_id")} <= set(stores.user_columns())
+    assert str(run.EVERYBODY).count("other_id") == 2
+
+
+def test_the_request_to_be_erased_is_the_only_place_that_may_name_the_user_at_the_end() -> None:
+    def judged(where: str, column: str) -> list[Verdict]:
+        return [one.verdict for one in _judged_here(f"{where}.{column}", column, [["the id"]])]
+
+    assert judged("state.erasures", "user_id") == [Verdict.EXPIRES]
+    assert judged("state.erasures", "last_error") == judged("state.entries", "user_id") == [Verdict.LEFT]
+    assert list(_judged_here("state.erasures.user_id", "user_id", [[]])) == []
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +31,7 @@ from deploy.clients import (
     postgres_engine,
     publish,
 )
+from deploy.digests.job import Digests
 from deploy.erasing import ErasureError, ledger, run, stores, topics
 from deploy.feed import feed
 from deploy.local import stack as local_stack
@@ -59,6 +60,8 @@ pytestmark = [pytest.mark.stack, pytest.mark.timeout(600)]
 
 ANN = "5f3c9a1e0b7d4c22a96e8f10d4b7c3aa"
 BOB = "b0b5e1f27c9d4a6e8f30112233445566"
+CID = "c1d0c1d0a7b64f0e9d3c5a1b2e4f6071"
+"""A friend of both."""
 TOKEN = "qxzvkwjypfbhgdmt"
 """Nothing in it was written before: a compressed batch has it as it is, once."""
 NOTE = f"rained through the encore and Ruaridh lost the red umbrella, {TOKEN}"
@@ -130,7 +133,9 @@ async def api_of(settings: Settings, user: str) -> AsyncIterator[httpx.AsyncClie
 
 
 async def write_down(settings: Settings, folder: Path, user: str, note: str) -> Path:
-    """A history fed and typed, two shows confirmed and one dismissed; a note kept, a switch turned, many counted."""
+    """A history fed, typed and imported, shows confirmed and dismissed; a note kept, a switch turned, many counted; a
+    friend, somebody blocked, a sign-in, a digest.
+    """
     path = folder / f"{user}.jsonl"
     path.write_text("\n".join(history(user, note)) + "\n", encoding="utf-8")
     await feed(settings, [path], "history")
@@ -148,8 +153,32 @@ async def write_down(settings: Settings, folder: Path, user: str, note: str) -> 
         assert (await client.patch("/v1/preferences", json={"habits": True})).status_code == 200
         counted = {"dry_run": True, "action": "confirm"}
         assert (await client.post("/v1/suggestions/bulk", json=counted)).status_code == 200
+        await upload(client, f'artist,date,note\nMogwai,2011-05-06,"{note} again"\nMogwai,32.13.1994,"{note} unread"\n')
+        told = {"user": user, "secret": development_secret(settings)}
+        assert (await client.post("/v1/auth/token", json=told)).status_code == 200
+        async with api_of(settings, CID) as friend:
+            for one, other in ((client, CID), (friend, user)):
+                assert (await one.post(f"/v1/follows/{other}")).status_code == 200
+        assert (await client.post(f"/v1/blocks/{user}x")).status_code == 200
+    await settled(settings)
+    engine = postgres_engine(settings, pool_size=2, name="test")
+    await Digests(engine, settings.outbox_shards, utc, timedelta(0)).round()
+    await engine.dispose()
     await settled(settings)
     return path
+
+
+async def upload(client: httpx.AsyncClient, rows: str) -> None:
+    """A file imported, and kept."""
+    sent = await client.post("/v1/imports?name=kept.csv", content=rows.encode())
+    assert sent.status_code == 201, sent.text
+    at = f"/v1/imports/{sent.json()['data']['import_id']}"
+    async with asyncio.timeout(90):
+        while (await client.get(at)).json()["data"]["state"] != "ready":  # noqa: ASYNC110
+            await asyncio.sleep(0.2)
+        assert (await client.post(f"{at}/apply", json={})).status_code == 200
+        while (await client.get(at)).json()["data"]["state"] != "applied":  # noqa: ASYNC110
+            await asyncio.sleep(0.2)
 
 
 # -- reading every store, in the test's own words --------------------------------------------------------------------

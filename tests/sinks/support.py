@@ -11,8 +11,8 @@ from schemas.concert import Concert, Facts, Member
 from schemas.decision import Action, Decision
 from schemas.ids import NAMESPACE, listing_id, suggestion_id
 from schemas.listing import Act, Listing, Place
-from schemas.message import Message
-from schemas.outgoing import Outgoing, outgoing, tombstone
+from schemas.message import HEADER_ORIGIN, HEADER_STAGE, Message
+from schemas.outgoing import REPLAY, Outgoing, outgoing, tombstone
 from schemas.reference import Artist, Venue
 from schemas.suggestion import Band, Evidence, Suggestion, Suggestions
 
@@ -122,6 +122,11 @@ def record_of(outgoing_: Outgoing, offset: int = 0, partition: int = 0) -> Consu
         partition=partition,
         headers=tuple(outgoing_.kafka_headers),
     )
+
+
+def replayed(topic: str, offset: int) -> tuple[tuple[str, bytes], ...]:
+    """The headers of a message that was sent again."""
+    return ((HEADER_STAGE, REPLAY.encode()), (HEADER_ORIGIN, f"{topic}:0:{offset}".encode()))
 
 
 def raw_record(

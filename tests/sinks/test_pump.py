@@ -25,7 +25,7 @@ from sinks import meilisearch
 from sinks.errors import BadRows, StoreAway, StoreRefuses, StoreSpent
 from sinks.pump import Limits, Ownership, persist, pump, write_around
 from sinks.received import Change, Received
-from tests.sinks.support import a_concert, raw_record, record_of, sent
+from tests.sinks.support import a_concert, raw_record, record_of, replayed, sent
 
 PART = TopicPartition(Concert.topic, 0)
 LIMITS = Limits("sink-test", batch_size=100, linger_s=0.01, deadline_s=5.0, rejection_share=0.5, rejection_window=2_000)
@@ -206,6 +206,16 @@ async def test_too_many_rejections_halt_it_with_the_offset_unmoved() -> None:
         await run(consumer, Store(), rejected, limits)
     assert rejected == []
     assert consumer.commits == []
+
+
+async def test_what_was_sent_again_and_is_still_bad_halts_nothing_and_is_the_same_rejection() -> None:
+    poison = [
+        raw_record(Concert.topic, b"k", b"{", offset=n, headers=replayed(Concert.topic, n - 500))
+        for n in range(500, 560)
+    ]
+    rejected: list[Outgoing] = []
+    await run(Consumer([poison], asyncio.Event()), Store(), rejected, replace(LIMITS, rejection_window=100))
+    assert [one.key for one in rejected] == [f"{Concert.topic}:0:{n}" for n in range(60)]
 
 
 async def test_a_stop_while_the_store_is_away_gives_the_batch_back() -> None:

@@ -27,6 +27,7 @@ from schemas.rejection import Reason, Rejection
 from schemas.topics import partition_of
 from spiders.delivery import Counts, NotDelivered, key_of, later, to_record
 from spiders.delivery.seen import Known, NotRemembered
+from spiders.delivery.spool import MEGABYTE
 from spiders.formats.base import Unreadable, utc_now
 from tests.spiders.handing import THEN, Kafka, Remembered, event, handing, until
 from tests.spiders.running import of_source, recorded, rows, run, serving, setlists, setlists_of
@@ -164,6 +165,25 @@ async def test_a_fault_of_our_own_comes_out_as_it_is(tmp_path: Path) -> None:
         await to.deliver(event("1"))
         with pytest.raises(ZeroDivisionError):
             await to.settle()
+
+
+async def test_who_comes_while_others_wait_for_room_does_not_overtake_them(tmp_path: Path) -> None:
+    """A thousand at once, as Scrapy hands them over, against a queue that is full again and again."""
+    kafka = Kafka()
+    async with handing(kafka, tmp_path, limit=MEGABYTE, wait_s=60) as to:
+        tasks = []
+        for n in range(1_500):
+            tasks.append(asyncio.create_task(to.deliver(event(f"k{n % 3}", payload="x" * 20_000, note=n))))
+            if n == 750:
+                kafka.acknowledges = True
+                kafka.acknowledge()
+            if n % 7 == 0:
+                await asyncio.sleep(0)
+        kafka.acknowledge()
+        await asyncio.gather(*tasks)
+        await to.settle()
+    assert sum(map(len, kafka.notes.values())) == 1_500
+    assert all(notes == sorted(notes) for notes in kafka.notes.values())
 
 
 async def test_an_id_that_no_store_keeps_is_rejected_and_its_neighbours_go_on(tmp_path: Path) -> None:

@@ -17,7 +17,8 @@ from sqlalchemy.exc import DBAPIError, OperationalError, ProgrammingError
 from deploy import failures
 from deploy.failures import TooManyRejections
 from deploy.settings import Settings, load
-from schemas.outgoing import Origin, Outgoing
+from schemas.message import HEADER_ORIGIN, HEADER_STAGE
+from schemas.outgoing import REPLAY, Origin, Outgoing, first_origin
 from schemas.raw import RawEvent
 from schemas.rejection import ERROR_HEADERS, Rejection
 from streams import stage as frames
@@ -188,6 +189,39 @@ async def test_a_halted_batch_publishes_nothing(published: list[Outgoing]) -> No
     with pytest.raises(TooManyRejections):
         await frame(rejection_window=20).run([record(b"no", n) for n in range(20)], handle)
     assert published == []
+
+
+async def test_what_was_sent_again_and_is_still_bad_halts_nothing_and_is_the_same_rejection(
+    published: list[Outgoing],
+) -> None:
+    async def handle(batch: Sequence[Record]) -> list[Outgoing]:
+        return normalise_batch(batch, RawEvent, NOON)
+
+    def again(n: int) -> Record:
+        told = {HEADER_STAGE: REPLAY, HEADER_ORIGIN: f"{RawEvent.topic}:2:{n}", "trace": "a" * 32}
+        return Record(Origin(RawEvent.topic, 2, 500 + n), "s:1", b"no", told)
+
+    await frame(rejection_window=20).run([again(n) for n in range(20)], handle)
+    assert [one.key for one in published] == [f"{RawEvent.topic}:2:{n}" for n in range(20)]
+    with pytest.raises(TooManyRejections):  # what is new counts all the same
+        new = [record(b"no", n) for n in range(600, 611)]
+        await frame(rejection_window=20).run([*(again(n) for n in range(20)), *new], handle)
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        {HEADER_STAGE: "normalise", HEADER_ORIGIN: f"{RawEvent.topic}:2:7"},
+        {HEADER_STAGE: REPLAY, HEADER_ORIGIN: "gigz.listing.v1:2:7"},
+        {HEADER_STAGE: REPLAY, HEADER_ORIGIN: f"{RawEvent.topic}:-1:-1"},
+        {HEADER_STAGE: REPLAY, HEADER_ORIGIN: "nonsense"},
+        {HEADER_STAGE: REPLAY},
+        {},
+    ],
+)
+def test_only_what_a_replay_sent_to_its_own_topic_has_a_first_place(told: dict[str, str]) -> None:
+    here = Origin(RawEvent.topic, 2, 900)
+    assert first_origin(here, told) == here
 
 
 WALL = datetime(2024, 1, 1, tzinfo=UTC)

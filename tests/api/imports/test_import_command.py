@@ -117,5 +117,6 @@ def test_the_page_on_imports_names_every_format_reason_and_limit() -> None:
     assert all(f"`{reason}`" in page for reason in Reason)
     limits = Limits()
     assert f"{limits.bytes // 1_000_000} MB, {limits.rows:,} rows, {limits.pages:,} pages" in page
+    assert f"{limits.entries:,} entries or {limits.written // 1_000_000} MB of them" in page
     helped = CliRunner().invoke(gigz.app, ["import", "--help"], env={"COLUMNS": "400"}).output
     assert all(format_.value in helped for format_ in Format)

@@ -24,6 +24,7 @@ from api.imports.photos import shot_of
 from api.imports.reading import dry_run, format_of
 from api.imports.shapes import Code, Fault, Format, ImportFailed, Limits, Reason, Row, Standing
 from api.imports.uploads import Upload
+from api.imports.wordings import acts
 from matchers.gazetteer import warm
 from tests.api.imports.files import exif, faults_of, jpeg, reading_of, rows_of, said, zipped
 
@@ -146,6 +147,11 @@ def test_no_line_of_a_list_costs_more_than_a_line(text: str) -> None:
     with at_most(20, seconds=20):
         rows = rows_of("list.txt", (text + "\n") * 20 + "Radiohead, Reading 1994\n")
     assert rows[-1].entries[0].remembered.artist == "Radiohead"
+
+
+def test_a_cell_that_names_nobody_or_everybody_is_a_row_like_others() -> None:
+    for cell in ("/".join(f"Act {n}" for n in range(150)), ", , ,", "&"):
+        assert isinstance(acts(cell, "names"), list)
 
 
 # -- formulas ---------------------------------------------------------------------------------------------------------
