@@ -6,6 +6,7 @@
 
 Coordinates are texts. Everything comes at once, there are no pages. Where an event has a title of its own, the venue's
 name may be that title instead. An artist that it does not know is an error object, `{warn=Not found}` or a 404.
+A venue may be its name alone, or a list of which the first is read.
 """
 
 import re
@@ -31,7 +32,7 @@ from spiders.formats.json_api import (
     without_repeats,
 )
 
-_NOT_FOUND = re.compile(r"not ?found", re.IGNORECASE)
+_NOT_FOUND = re.compile(r"not ?found|unknown artist", re.IGNORECASE)
 _WARNING = re.compile(rb"\s*\{\s*warn\s*=\s*[^}]*not found\s*\}\s*", re.IGNORECASE)
 _ID_STEP = re.compile(r"(?:id|fbid|mbid)_")
 
@@ -78,13 +79,15 @@ class BandsintownSpider(JsonApiSpider):
         return next((words(one) or str(one) for one in told if one), f"no list of {self.answers}")
 
     def absent(self, wrong: str) -> bool:
-        """'[NotFound] The artist was not found'."""
+        """'[NotFound] The artist was not found', 'Unknown Artist'."""
         return self.searching and bool(_NOT_FOUND.search(wrong))
 
     def read_page(self, response: Response, page: Any) -> Iterable[Item | Request]:
         """The events."""
         step = last_step(response.url, "events")
         artist = "" if _ID_STEP.match(step) else step
+        if page == []:
+            self.found_nothing()
         for event in self.objects(response, listed(page), "an event"):
             if isinstance(event, Unreadable):
                 yield event
@@ -105,11 +108,11 @@ def event_fields(event: Mapping[str, Any], asked: str = "") -> dict[str, Any]:
     names = without_repeats(named(name) for name in told)
     names = names or without_repeats([named(dig(artist, "name")) or words(asked)])
     title = named(event.get("title"))
-    venue = event.get("venue")
+    venue = _venue(event.get("venue"))
     first, last = words(event.get("festival_start_date")), words(event.get("festival_end_date"))
     moment = named(event.get("datetime")) or named(event.get("starts_at"))
     by_day = words(event.get("datetime_display_rule")) == "date" and isinstance(moment, str)
-    name = words(dig(venue, "name"))
+    name = named(dig(venue, "name"))
     return {
         "artist": names[0] if names else None,
         "support": names[1:],
@@ -127,3 +130,9 @@ def event_fields(event: Mapping[str, Any], asked: str = "") -> dict[str, Any]:
         "lon": number(dig(venue, "longitude")),
         "tz": words(dig(venue, "timezone")),
     }
+
+
+def _venue(told: Any) -> Any:
+    """The venue as an object, also where it is a list or only its name."""
+    first = next((one for one in listed(told) if isinstance(one, Mapping | str)), None)
+    return {"name": first} if isinstance(first, str) else first

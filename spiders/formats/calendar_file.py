@@ -15,6 +15,7 @@ import warnings
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
+from itertools import islice
 from typing import Any, ClassVar
 from zoneinfo import ZoneInfo
 
@@ -28,9 +29,11 @@ from scrapy.http import Response, TextResponse
 from schemas.message import content_hash
 from schemas.rejection import Reason
 from spiders.formats.base import Item, http_date
-from spiders.formats.pages import Found, PagesSpider, place_in, plain, web
+from spiders.formats.pages import MOST_A_PAGE, Found, PagesSpider, place_in, plain, web
 
 XCAL = b"urn:ietf:params:xml:ns:icalendar-2.0"
+STRIDE = timedelta(days=366)
+"""What returns is followed so far at once, and further where nothing is found."""
 TOO_OFTEN = frozenset({"SECONDLY", "MINUTELY", "HOURLY"})
 MOST_A_DAY = 24
 """Times that one rule may name for a day; no concert has more, and a rule could name 86,400."""
@@ -76,14 +79,21 @@ class CalendarSpider(PagesSpider):
         for told in zones(calendar):
             self.logger.warning("%s: %s: its times are taken for the venue's", response.url, told)
         changed = http_date(response)
-        found: list[Found] = []
-        for series in series_of(calendar):
-            try:
-                found += occurrences(series, calendar, *self._window(), changed)
-            except BadEvent as error:
-                original = "\n".join(one.text for one in series)
-                yield self.unreadable(response, error.reason, str(error), original.encode(errors="replace"))
-        yield from self.give(response, found)
+        left = MOST_A_PAGE
+        for texts in by_uid(calendar.events):
+            found: list[Found] = []
+            for series in series_of(texts[: left + 1]):
+                try:
+                    nights = occurrences(series, calendar, *self._window(), changed)
+                    found += list(islice(nights, max(0, left + 1 - len(found))))
+                except BadEvent as error:
+                    original = "\n".join(one.text for one in series)
+                    yield self.unreadable(response, error.reason, str(error), original.encode(errors="replace"))
+            yield from self.give(response, found[:left])
+            if len(found) > left or len(texts) > left + 1:
+                self.too_many(response, f"{MOST_A_PAGE:,} nights")
+                return
+            left -= len(found)
 
     def _window(self) -> tuple[date, date]:
         today = self.clock().date()
@@ -211,23 +221,37 @@ class One:
         return str(value[0] if isinstance(value, list) else value) if value is not None else ""
 
 
-def series_of(parts: Parts) -> Iterator[list[One]]:
-    """The events that belong together: one that returns, with what was changed for single nights."""
-    by_uid: dict[str, list[One]] = {}
-    for text in parts.events:
+def by_uid(texts: Iterable[str]) -> list[list[str]]:
+    """The events that share a UID, unread; one without a UID stands alone."""
+    together: dict[str, list[str]] = {}
+    for place, text in enumerate(texts):
+        found = _UID.search(text)
+        uid = found[1].strip() if found else ""
+        together.setdefault(uid or f"\n{place}", []).append(text)
+    return list(together.values())
+
+
+_UID = re.compile(r"^[ \t]*UID(?:;[^:\r\n]*)?:(.*)$", re.IGNORECASE | re.MULTILINE)
+
+
+def series_of(texts: Iterable[str]) -> Iterator[list[One]]:
+    """Of events that share a UID those that belong together: one that returns, with what was changed for single nights.
+
+    One that cannot be read stands alone.
+    """
+    ones: list[One] = []
+    for text in texts:
         one = _read(text)
-        uid = one.get("UID").strip()
-        if one.wrong is not None or not uid:
+        if one.wrong is not None:
             yield [one]
         else:
-            by_uid.setdefault(uid, []).append(one)
-    for ones in by_uid.values():
-        returning = [one for one in ones if one.event is not None and _returns(one.event)]
-        if returning or any("RECURRENCE-ID" in (one.event or {}) for one in ones):
-            yield ones
-        else:  # one that was sent again with changes, or different ones whose program gives them one id
-            last = max(_sequence(one) for one in ones)
-            yield from ([one] for one in ones if _sequence(one) == last)
+            ones.append(one)
+    returning = [one for one in ones if one.event is not None and _returns(one.event)]
+    if returning or any("RECURRENCE-ID" in (one.event or {}) for one in ones):
+        yield ones
+    elif ones:  # one that was sent again with changes, or different ones whose program gives them one id
+        last = max(_sequence(one) for one in ones)
+        yield from ([one] for one in ones if _sequence(one) == last)
 
 
 def _read(text: str) -> One:
@@ -304,18 +328,33 @@ def occurrences(series: list[One], parts: Parts, since: date, until: date, chang
     calendar = icalendar.Calendar()
     for event in events:
         calendar.add_component(event)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            nights = recurring_ical_events.of(calendar).between(since, until + timedelta(days=1))
-    except Exception as error:  # of the reader, on rules that contradict themselves
-        raise BadEvent(Reason.BAD_VALUE, f"the event's recurrence cannot be read: {error}") from None
     changes = {_recurrence(event): event for event in events if "RECURRENCE-ID" in event}
     series_text = next(texts[id(event)] for event in events if _returns(event))
-    for night in nights:
+    for night in _nights(calendar, since, until):
         change = changes.get(_recurrence(night))
         text = series_text if change is None else texts[id(change)]
         yield _found(night, text, parts, changed, _recurrence(night, _move(change)))
+
+
+def _nights(calendar: icalendar.Calendar, since: date, until: date) -> Iterator[Any]:
+    """The nights of a series between two days, a stretch at a time. BadEvent."""
+    seen: set[tuple[str, str]] = set()
+    stride = STRIDE
+    while since <= until:
+        last = until if until - since <= stride else since + stride
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                nights = recurring_ical_events.of(calendar).between(since, last + timedelta(days=1))
+        except Exception as error:  # of the reader, on rules that contradict themselves
+            raise BadEvent(Reason.BAD_VALUE, f"the event's recurrence cannot be read: {error}") from None
+        for night in nights:
+            told = (_recurrence(night), str(night["DTSTART"].dt))
+            if told not in seen:  # one that lasts from one stride into the next is in both
+                seen.add(told)
+                yield night
+        stride = STRIDE if nights else 2 * stride
+        since = last + timedelta(days=1)
 
 
 def _move(change: Any) -> timedelta | None:

@@ -129,7 +129,7 @@ class FeedSpider(PagesSpider):
                 f"{response.url}: no row: <{name}> has no {told}. Remedy: look at the feed, and declare the rows it "
                 f"has now in {self.declared_in()}"
             )
-        yield from self.give(response, [self._found(response, row) for row in rows])
+        yield from self.give(response, (self._found(response, row) for row in rows))
 
     def _found(self, response: Response, row: Selector) -> Found:
         fields: dict[str, Any] = {name: _field(row, name, names) for name, names in self.fields.items()}

@@ -125,7 +125,7 @@ class HtmlSpider(PagesSpider):
                 f"{response.url}: no row: {found_none}. Remedy: look at the page, and declare the rows it has now in "
                 f"{self.declared_in()}"
             )
-        found = [one for row in rows for one in self._found(response, row)]
+        found = self.at_most(response, (one for row in rows for one in self._found(response, row)))
         if self.detail:
             yield from self._ask_for_details(response, found)
         else:

@@ -37,6 +37,11 @@ class JsonApiSpider(SourceSpider):
     page_parameter: ClassVar[str] = "page"
     first_page: ClassVar[int] = 1
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._found = False
+        self._nothing = ""
+
     @property
     def searching(self) -> bool:
         """Whether the crawl asks for an artist, of whom the source need not know."""
@@ -98,10 +103,20 @@ class JsonApiSpider(SourceSpider):
         self.faults.append(self.public(f"{response.url} {told}"[:1_000]))
 
     def found_nothing(self) -> None:
-        """The source does not know the artist, or no event in those years: no fault, and nothing vanished."""
-        if not self.errand.bounded and not self.cut:
+        """The source does not know the artist, or no event in those years: no fault, and nothing vanished.
+
+        A search that asks at several addresses may find nothing at one of them: what another has takes it back.
+        """
+        if self.searching and not self._found and not self.errand.bounded and not self.cut:
             who = self.errand.artist or self.errand.mbid
-            self.cut = f"{self.catalogue} found nothing for {who}"
+            self.cut = self._nothing = f"{self.catalogue} found nothing for {who}"
+
+    def item(self, response: Response, **told: Any) -> Item:
+        """The raw message of one item: something was found."""
+        self._found = True
+        if self._nothing and self.cut == self._nothing:
+            self.cut = ""
+        return super().item(response, **told)
 
     def next_page(self, response: Response, told: object, here: int, last: int) -> Iterator[Request]:
         """The page after this one, while there is one.

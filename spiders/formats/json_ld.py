@@ -61,6 +61,10 @@ DEEPEST = 30
 """Things within things; a page that goes further is no page of events."""
 MOST_NESTED = 20_000
 """Things of an RDFa graph that are put into others: in a graph with circles there is no end of them."""
+MOST_BLOCKS = 5_000
+"""JSON-LD blocks of a page that are read, about a second; pages with a block for each event have some hundred."""
+MOST_MARKED_UP = 5_000
+"""Things in a page's microdata or RDFa, whose readers take all of it or nothing: some seconds."""
 LARGEST_REPAIR = 2_000_000
 """Characters of a broken block that are worth repairing: what does it reads them one by one."""
 
@@ -89,7 +93,9 @@ class JsonLdSpider(PagesSpider):
             return
         told: list[Told] = []
         for voice in voices(response):
-            if isinstance(voice, Broken):
+            if isinstance(voice, LeftOut):
+                self.too_many(response, voice.text)
+            elif isinstance(voice, Broken):
                 yield self.unreadable(response, Reason.BAD_DOCUMENT, voice.text, voice.original)
             else:
                 told.append(voice)
@@ -131,6 +137,13 @@ class Broken:
     original: bytes
 
 
+@dataclass(frozen=True)
+class LeftOut:
+    """That there is more than is read."""
+
+    text: str
+
+
 def is_page(response: Response) -> TypeGuard[TextResponse]:
     """Whether it is HTML, or plain text to a server that does not know better."""
     if isinstance(response, HtmlResponse):
@@ -139,10 +152,12 @@ def is_page(response: Response) -> TypeGuard[TextResponse]:
     return plain_text and response.body.lstrip()[:1] == b"<"
 
 
-def voices(response: TextResponse) -> Iterator[Told | Broken]:
+def voices(response: TextResponse) -> Iterator[Told | Broken | LeftOut]:
     """The page's JSON-LD, block by block, its microdata and its RDFa."""
-    for block in response.xpath('//script[contains(translate(@type, "LDJSON", "ldjson"), "ld+json")]/text()'):
-        text = block.get()
+    blocks = response.xpath(f"({_BLOCKS})[position() <= {MOST_BLOCKS + 1}]").getall()
+    if len(blocks) > MOST_BLOCKS:
+        yield LeftOut(f"{MOST_BLOCKS:,} blocks of JSON-LD")
+    for text in blocks[:MOST_BLOCKS]:
         if not text.strip():
             continue
         try:
@@ -155,7 +170,10 @@ def voices(response: TextResponse) -> Iterator[Told | Broken]:
         yield from _marked_up(response, "rdfa")
 
 
-def _marked_up(response: TextResponse, syntax: str) -> Iterator[Told | Broken]:
+def _marked_up(response: TextResponse, syntax: str) -> Iterator[Told | Broken | LeftOut]:
+    if response.text.count("itemtype" if syntax == "microdata" else "typeof") > MOST_MARKED_UP:
+        yield LeftOut(f"{MOST_MARKED_UP:,} things in its {syntax}, of which none is read")
+        return
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # rdflib's, about a page's own dates
@@ -173,6 +191,7 @@ def _marked_up(response: TextResponse, syntax: str) -> Iterator[Told | Broken]:
     yield Told("microdata" if syntax == "microdata" else "RDFa", "application/json", things)
 
 
+_BLOCKS = '//script[contains(translate(@type, "LDJSON", "ldjson"), "ld+json")]/text()'
 _TIME = re.compile(
     r"<time\b(?![^>]{0,500}\bcontent\s*=)([^>]{0,500}?)\bdatetime\s*=\s*(\"[^\">]*\"|'[^'>]*')", re.IGNORECASE
 )

@@ -27,7 +27,7 @@ from schemas.raw import RawArtist, RawEvent, RawMessage, RawVenue
 from spiders.contact import check_contact
 from spiders.errand import Errand
 from spiders.formats.base import Item, Unreadable, dig, listed, number, words
-from spiders.formats.json_api import JsonApiSpider, glanced, span, whole
+from spiders.formats.json_api import JsonApiSpider, flag, glanced, span, whole
 
 SERVICE = "https://musicbrainz.org/ws/2"
 PER_PAGE = 100
@@ -111,7 +111,7 @@ class Ws2Spider(JsonApiSpider):
         if not isinstance(entities, list) or count is None or offset is None:
             self.fault(response, f"has no {self.entity}s with their count and offset: is it ws/2 with fmt=json?")
             return
-        if not count and self.searching:
+        if not count:
             self.found_nothing()
         if offset != (whole(url_query_parameter(response.url, "offset")) or 0):
             self.fault(response, f"begins at {offset}, which was not asked for")
@@ -119,7 +119,9 @@ class Ws2Spider(JsonApiSpider):
         for entity in self.objects(response, entities, f"one of the {self.entity}s"):
             yield from [entity] if isinstance(entity, Unreadable) else self._entity(response, entity)
         reached = offset + len(entities)
-        if entities and reached < count and not self.enough(entities):
+        if not entities and reached < count:
+            self.fault(response, f"has no {self.entity}s, though there should be {count}")
+        elif reached < count and not self.enough(entities):
             yield self.ask(add_or_replace_parameter(response.url, "offset", str(reached)))
 
     def enough(self, entities: list[Any]) -> bool:
@@ -294,7 +296,7 @@ def event_fields(event: Mapping[str, Any], night: Night) -> dict[str, Any]:
         "festival": _festival_over(event) or festival,
         "date": night.date,
         "start_time": words(event.get("time")),
-        "status": "cancelled" if event.get("cancelled") is True else "happened" if songs else None,
+        "status": "cancelled" if flag(event.get("cancelled")) else "happened" if songs else None,
         "songs": songs,
         **_held(event),
     }
@@ -427,7 +429,7 @@ def _days(errand: Errand) -> str:
     return f"begin:[{errand.since or '*'} TO {errand.until or '*'}]"
 
 
-def _score(entity: Any) -> int:
+def _score(entity: Any) -> float:
     """How well it fits the search, 0 to 100; what was not searched for fits."""
     score = number(dig(entity, "score"))
-    return score if isinstance(score, int) else 100
+    return score if isinstance(score, int | float) else 100

@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import islice
 from typing import Any, ClassVar
 from urllib.parse import urljoin, urlsplit
 
@@ -25,6 +26,8 @@ from spiders.formats.base import Item, Shows, SourceSpider, called
 LONGEST_ID = 900
 """Characters; a longer one becomes its hash."""
 LONGEST_URL = 4_000
+MOST_A_PAGE = 20_000
+"""Nights of one page or calendar that are given; no house has more, and rules can name them by the million."""
 MOST_REMEMBERED = 50_000
 """Ids of a crawl, for repeats and shared ids: some MB; then it forgets, and a repeat is sent once more."""
 
@@ -76,7 +79,7 @@ class PagesSpider(SourceSpider):
     def give(self, response: Response, found: Iterable[Found]) -> Iterator[Item]:
         """The messages of one page, in its order. What was given before with as much in it is not given again."""
         events: list[Found] = []
-        rows = list(found)
+        rows = self.at_most(response, found)
         for place, one in enumerate(rows, 1):
             if one.missing:
                 row = f"row {place}" if len(rows) > 1 else ""
@@ -103,6 +106,22 @@ class PagesSpider(SourceSpider):
                 changed=one.changed,
                 url=web(one.url),
             )
+
+    def at_most(self, response: Response, found: Iterable[Found]) -> list[Found]:
+        """The events of one page, up to MOST_A_PAGE of them: where there are more, the run fails and says so."""
+        events = list(islice(found, MOST_A_PAGE + 1))
+        if len(events) > MOST_A_PAGE:
+            self.too_many(response, f"{MOST_A_PAGE:,} events")
+        return events[:MOST_A_PAGE]
+
+    def too_many(self, response: Response, told: str) -> None:
+        """What comes after these is not read: the run fails."""
+        self.faults.append(
+            self.public(
+                f"{response.url} has more than {told}: the rest is not read. Remedy: an address that has fewer "
+                "(--start-url); of a calendar fewer days (--since, --until)"
+            )
+        )
 
     def _complete(self, fields: Mapping[str, Any]) -> dict[str, Any]:
         """With what holds for the whole source, and for a date without a year the month in which it was read."""

@@ -7,7 +7,8 @@
        "venue": {"name", "city", "state", "country", "timezone", "location": {"lat", "lon"}}}],
      "meta": {"total", "page", "per_page"}}
 
-While a time is to be determined, `datetime_local` has an hour that stands for none (03:30); while a date is, a day.
+Where only `datetime_utc` is told, it is read by the clock of the venue's zone. While a time is to be determined,
+`datetime_local` has an hour that stands for none (03:30); while a date is, a day.
 A festival of several days has both ends as its date: normalising refuses it as a span (docs/decisions/0008).
 Documented at https://platform.seatgeek.com (as of 2024).
 """
@@ -43,6 +44,8 @@ STATUSES = {
     "canceled": "cancelled",
     "cancelled": "cancelled",
 }
+MOMENTS = ("datetime_local", "datetime_utc")
+"""Where an event tells when it is."""
 
 
 class SeatGeekSpider(JsonApiSpider):
@@ -57,7 +60,7 @@ class SeatGeekSpider(JsonApiSpider):
         """Events with datetime_local and performers."""
         page = glanced(response)
         first = next(listed(dig(page, "events")), page)
-        if dig(first, "datetime_local") and isinstance(dig(first, "performers"), list):
+        if any(dig(first, name) for name in MOMENTS) and isinstance(dig(first, "performers"), list):
             return "events as SeatGeek's platform API gives them"
         return ""
 
@@ -73,14 +76,14 @@ class SeatGeekSpider(JsonApiSpider):
 
     def refusal(self, page: Any) -> str | None:
         """`{"status": "error", "message": ...}`"""
-        if dig(page, "events") is None and dig(page, "datetime_local") is None:
+        if dig(page, "events") is None and all(dig(page, name) is None for name in MOMENTS):
             told = words(dig(page, "message")) or words(dig(page, "error"))
             return told or (words(dig(page, "status")) if dig(page, "code") or dig(page, "status") else None)
         return None
 
     def read_page(self, response: Response, page: Any) -> Iterable[Item | Request]:
         """The events of a page, then the next page."""
-        if dig(page, "datetime_local") is not None or dig(page, "performers") is not None:  # /events/{id}
+        if any(dig(page, name) is not None for name in (*MOMENTS, "performers")):  # /events/{id}
             yield from self._event(response, page)
             return
         events = list(listed(dig(page, "events")))
@@ -94,6 +97,8 @@ class SeatGeekSpider(JsonApiSpider):
             yield from self.next_page(response, told, here, -(-total // size))
         elif total > (here - 1) * size:
             self.fault(response, f"has no {self.answers}, though there should be {total}")
+        elif not total:
+            self.found_nothing()
 
     def _event(self, response: Response, event: Mapping[str, Any]) -> Iterator[Item]:
         source_id = identifier(event.get("id"))
@@ -136,12 +141,23 @@ def when(event: Mapping[str, Any], *, festival: bool = False) -> Any:
     """The local date and hour, as far as they are determined; of a festival of several days its first and its last."""
     if flag(event.get("date_tbd")):
         return None
-    told = named(event.get("datetime_local"))
+    told = named(event.get("datetime_local")) or _by_the_venues_clock(event)
     last = _last_day(event) if festival else ""
     if isinstance(told, str) and last > told[:10]:
         return f"{told[:10]}/{last}"
     hourless = flag(event.get("time_tbd")) or flag(event.get("datetime_tbd"))
     return told[:10] if hourless and isinstance(told, str) else told
+
+
+def _by_the_venues_clock(event: Mapping[str, Any]) -> str | None:
+    """`datetime_utc` as the local hour; None where there is no such moment or no zone."""
+    written, zone = words(event.get("datetime_utc")), words(dig(event, "venue", "timezone"))
+    try:
+        moment = datetime.fromisoformat(written or "")
+        moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+        return moment.astimezone(ZoneInfo(zone or "")).replace(tzinfo=None).isoformat()
+    except (ValueError, OverflowError, OSError, KeyError):  # no moment, or no zone
+        return None
 
 
 def _last_day(event: Mapping[str, Any]) -> str:

@@ -91,6 +91,8 @@ class SetlistApiSpider(JsonApiSpider):
             yield from self.next_page(response, told, self.page_asked(response, told), -(-total // size))
         elif total > (self.page_asked(response, told) - 1) * size:
             self.cut = self.cut or self.public(f"{response.url} has no setlists, though there should be {total}")
+        elif not total:
+            self.found_nothing()
 
     def _setlist(self, response: Response, setlist: Mapping[str, Any]) -> Iterator[Item]:
         changed = last_updated(setlist)

@@ -83,19 +83,21 @@ class SongkickPages(JsonApiSpider):
         """The things of a page, then the next page."""
         found = page if isinstance(page, list) else dig(page, "resultsPage", "results")
         others = [name for name in found if name not in self.results] if isinstance(found, Mapping) else []
+        total, size = (whole(dig(page, "resultsPage", name)) for name in ("totalEntries", "perPage"))
         things: list[Any] = []
         for name in self.results:
             things += listed(dig(found, name))
         if isinstance(page, list):  # an answer that someone took the pages off
             things = page
-        elif not isinstance(found, Mapping):
+        elif not isinstance(found, Mapping) and (found or total != 0):
             self.fault(response, f"has no resultsPage with results: is it a list of {self.answers}?")
         elif others and not things:
             told = ", ".join(map(str, others))[:200]
             self.fault(response, f"has no {self.answers} but {told}. Remedy: see `gigz spiders`.")
         for thing in self.objects(response, things, f"one of the {self.answers}"):
             yield from [thing] if isinstance(thing, Unreadable) else self.read_thing(response, thing)
-        total, size = (whole(dig(page, "resultsPage", name)) for name in ("totalEntries", "perPage"))
+        if total == 0 and not things:
+            self.found_nothing()
         if total is None or size is None or size < 1:
             return  # one thing has no pages
         told = dig(page, "resultsPage", "page")
@@ -151,13 +153,17 @@ class SongkickSpider(SongkickPages):
             yield from super().read_page(response, page)
             return
         base, _, _ = response.url.partition("/search/artists.json")
+        known = False
         for artist in self.objects(response, listed(found), "an artist"):
             if isinstance(artist, Unreadable):
                 yield artist
                 continue
             name, artist_id = words(artist.get("displayName")) or "", identifier(artist.get("id"))
             if artist_id is not None and name.casefold() == self.errand.artist.strip().casefold():
+                known = True
                 yield self.ask(self._within_days(f"{base}/artists/{artist_id}/gigography.json"))
+        if not known:
+            self.found_nothing()
 
     def read_thing(self, response: Response, thing: Mapping[str, Any]) -> Iterator[Item | Request]:
         """An event, or what a user's calendar says of one: without the user's reason."""
@@ -302,7 +308,7 @@ def _place(event: Mapping[str, Any]) -> dict[str, Any]:
     point: Any = venue if dig(venue, "lat") is not None and dig(venue, "lng") is not None else location
     return {
         "city": parts[0],
-        "region": parts[1] if len(parts) > 2 else None,
+        "region": parts[-2] if len(parts) > 2 else None,
         "country": country,
         "lat": number(dig(point, "lat")),
         "lon": number(dig(point, "lng")),

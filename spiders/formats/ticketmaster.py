@@ -101,6 +101,8 @@ class TicketmasterSpider(JsonApiSpider):
             self.fault(response, f"has no page with totalElements and totalPages: is it a list of {self.answers}?")
         elif total and not events:
             self.fault(response, f"has no {self.answers}, though there should be {total}")
+        elif not events:
+            self.found_nothing()
         here = self.page_asked(response, dig(page, "page", "number"))
         if total is not None and total > DEEPEST and here == 0:
             windows = list(narrower(response.url, self.clock()))

@@ -45,6 +45,9 @@ COLUMNS: Mapping[str, tuple[str, ...]] = {
     "until": ("until", "end"),
 }
 """Ours -> the variables of a query that it is taken from, the first that is bound to a text."""
+LABELLED = frozenset({"label", "city", "region", "country"})
+"""What is an entity's label: where the service knows none it gives the id."""
+_QID = re.compile(r"Q\d+")
 _POINT = re.compile(r"Point\(\s*(-?[\d.eE+-]+)\s+(-?[\d.eE+-]+)\s*\)", re.IGNORECASE)
 _TIME = re.compile(r"\+?(\d{4})-(\d\d)-(\d\d)(?:T.*)?")
 _OFFSET = re.compile(r"(\bOFFSET\s+)(\d+)", re.IGNORECASE)
@@ -181,8 +184,7 @@ def venue_fields(rows: list[Mapping[str, Any]]) -> dict[str, Any]:
     """The statements of one item under the names of a venue row."""
     first = {name: next(_values(rows, name), None) for name in ("label", "city", "region", "country", "mbid")}
     names = dated_names(rows)
-    label = first["label"] if first["label"] and not re.fullmatch(r"Q\d+", first["label"]) else None
-    name = label or next((one["name"] for one in names if "until" not in one), None)
+    name = first["label"] or next((one["name"] for one in names if "until" not in one), None)
     lat, lon = _point(rows)
     return {
         "name": name,
@@ -252,10 +254,15 @@ def _values(rows: Iterable[Mapping[str, Any]], name: str) -> Iterator[str]:
 
 
 def _value(row: Mapping[str, Any], name: str) -> str | None:
-    """What is bound to any of the variables; of an entity its address only where an item is asked for."""
+    """What is bound to any of the variables; of an entity its address only where an item is asked for.
+
+    A blank node says that something unknown is there, and a label that is an id that there is none.
+    """
     for column in COLUMNS[name]:
-        value = _text(row, column)
-        if value is not None and (name == "item" or dig(row, column, "type") != "uri"):
+        value, kind = _text(row, column), dig(row, column, "type")
+        if value is None or kind == "bnode" or (kind == "uri" and name != "item"):
+            continue
+        if name not in LABELLED or not _QID.fullmatch(value):
             return value
     return None
 

@@ -79,10 +79,12 @@ UNKNOWN = [
     text(b"{warn=Not found}\n"),
     text(b'{"errorMessage": "[NotFound] The artist was not found"}'),
     text(b'{"warn": "Not found"}', 404),
+    text(b'{"errors": ["Unknown Artist"]}'),
+    text(b'{"errors": ["Unknown Artist"]}', 404),
 ]
 
 
-@pytest.mark.parametrize("answered", UNKNOWN)
+@pytest.mark.parametrize("answered", [*UNKNOWN, text(b"[]")])
 def test_a_search_for_an_artist_that_is_not_known_finds_nothing(answered: TextResponse) -> None:
     spider = spider_for(BandsintownEventsSpider, artist="Nobody At All")
     assert list(spider.parse(answered)) == []
@@ -94,3 +96,25 @@ def test_a_start_url_that_answers_with_an_error_fails_the_run(answered: TextResp
     spider = spider_for(BandsintownEventsSpider, URL)
     list(spider.parse(answered))
     assert spider.faults and "rest.bandsintown.com" in spider.faults[0]
+
+
+def test_an_empty_list_at_a_start_url_is_left_to_the_run_which_yielded_nothing() -> None:
+    spider = spider_for(BandsintownEventsSpider, URL)
+    assert list(spider.parse(text(b"[]"))) == []
+    assert (spider.faults, spider.cut) == ([], "")
+
+
+@pytest.mark.parametrize(
+    ("venue", "name", "city"),
+    [
+        ('"Halle am Kanal"', "Halle am Kanal", None),
+        ('[{"name": "Halle am Kanal", "city": "Leipzig"}, {"name": "Foyer"}]', "Halle am Kanal", "Leipzig"),
+        ('{"name": 930, "city": "Washington"}', "930", "Washington"),
+        ("[]", None, None),
+        ("7", None, None),
+    ],
+)
+def test_a_venue_is_read_however_it_is_written(venue: str, name: str | None, city: str | None) -> None:
+    body = f'[{{"id": "1", "datetime": "2024-03-14T20:00:00", "lineup": ["Dust"], "venue": {venue}}}]'.encode()
+    (found,) = messages(list(spider_for(BandsintownEventsSpider, URL).parse(text(body))))
+    assert (found.fields.get("venue"), found.fields.get("city")) == (name, city)

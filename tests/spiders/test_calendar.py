@@ -1,8 +1,9 @@
 """Calendars become events, each as often as it takes place."""
 
+import time
 from collections import Counter
 from collections.abc import Sequence
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -12,7 +13,9 @@ from matchers.normalise import normalise
 from schemas.listing import Listing
 from schemas.raw import RawMessage
 from schemas.rejection import Reason
+from spiders.formats import calendar_file
 from spiders.formats.calendar_file import CalendarSpider
+from spiders.formats.pages import MOST_A_PAGE
 from spiders.sources import SPIDERS
 from spiders.sources.calendars import CalendarsSpider
 from tests.spiders.reading import ANSWERS, messages, spider_for, unreadable
@@ -349,3 +352,41 @@ def test_no_calendar_stops_the_reading() -> None:
             told["messages"] += len(found)
             told["rejections"] += len(bad)
     assert told["messages"] > 500 and told["rejections"] > 50
+
+
+def test_a_calendar_is_given_as_it_is_read_and_no_further_than_a_house_plays() -> None:
+    daily = [f"UID:{at}\nSUMMARY:Moths {at}\nDTSTART:20240101T200000Z\nRRULE:FREQ=DAILY" for at in range(2_000)]
+    spider = spider_for(CalendarsSpider, URL)
+    started = time.monotonic()
+    found = iter(spider.parse(Response(URL, body=calendar(*daily))))
+    assert isinstance(next(found), RawMessage) and time.monotonic() - started < 1
+    assert len(messages(list(found))) == MOST_A_PAGE - 1
+    (fault,) = spider.faults
+    assert f"{URL} has more than 20,000 nights: the rest is not read. Remedy: " in fault and "--since" in fault
+
+
+@pytest.mark.parametrize("more", [0, 1])
+def test_a_calendar_with_as_many_nights_as_are_given_is_whole(more: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(calendar_file, "MOST_A_PAGE", 3)
+    events = [f"UID:1\nSUMMARY:Moths\nDTSTART:2024030{day}T200000Z" for day in range(1, 4 + more)]
+    found, _, spider = read(calendar(*events))
+    assert (len(found), len(spider.faults)) == (3, more)
+    alone = [f"SUMMARY:Moths\nDTSTART:2024030{day}T200000Z" for day in range(1, 4 + more)]
+    found, _, spider = read(calendar(*alone))
+    assert (len(found), len(spider.faults)) == (3, more)
+
+
+def test_what_returns_is_the_same_however_far_it_is_followed_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    events = [
+        "UID:1\nSUMMARY:Moths\nDTSTART;TZID=Europe/Berlin:20230601T200000\nRRULE:FREQ=WEEKLY\nDURATION:P3D",
+        "UID:1\nSUMMARY:Dust\nDTSTART;TZID=Europe/Berlin:20240320T210000\n"
+        "RECURRENCE-ID;TZID=Europe/Berlin:20230615T200000",
+        "UID:2\nSUMMARY:Lamps\nDTSTART:20230601\nRRULE:FREQ=YEARLY;INTERVAL=2",
+    ]
+    told = []
+    for stride in (10_000, 366, 10):
+        monkeypatch.setattr(calendar_file, "STRIDE", timedelta(days=stride))
+        found, bad, spider = read(calendar(*events))
+        assert (bad, spider.faults) == ([], [])
+        told.append(sorted((one.source_id, str(one.fields)) for one in found))
+    assert told[0] == told[1] == told[2] and len(told[0]) > 100

@@ -321,7 +321,10 @@ SITES = {
         ("Moths", "2020-02-07", "Birmingham Hippodrome", "announced"),
     ],
     "corning_chamber": [("Moths on the Square", "2026-08-09", None, "announced")],
-    "heavymetal_dk": [("Moths / Lamps", "2025-12-18", "Amager Bio", "announced")],
+    "heavymetal_dk": [
+        ("Moths / Lamps", "2025-12-18", "Amager Bio", "announced"),
+        ("Dust / Rust", "2026-10-04", "Amager Bio", "announced"),
+    ],
     "resorts_world_arena": [
         ("Moths / Lamps", "2020-01-24", "Resorts World Arena", "announced"),
         ("Dust", "2020-01-25", "Arena Birmingham", "announced"),

@@ -14,6 +14,7 @@ from schemas.listing import Listing
 from schemas.message import content_hash
 from schemas.raw import RawEvent, RawMessage
 from schemas.rejection import Reason
+from spiders.formats import json_ld, pages
 from spiders.formats.json_ld import JsonLdSpider, start
 from spiders.sources.venuepages import VenuePagesSpider
 from tests.spiders.reading import NOW, answer, followed, messages, spider_for, unreadable
@@ -600,3 +601,33 @@ def test_no_odd_value_stops_the_reading(odd: Any) -> None:
             }
         ):
             normalise(found)
+
+
+def many(count: int) -> list[dict[str, str]]:
+    return [{"@type": "MusicEvent", "name": f"Moths {at}", "startDate": "2024-03-01T20:00"} for at in range(count)]
+
+
+def test_a_page_of_endless_blocks_is_read_in_part_and_says_so() -> None:
+    blocks = "".join(f'<script type="application/ld+json">{json.dumps(one)}</script>' for one in many(50_000))
+    spider = spider_for(VenuePagesSpider, URL)
+    found = list(spider.parse(HtmlResponse(URL, body=f"<html>{blocks}</html>".encode(), encoding="utf-8")))
+    assert len(messages(found)) == json_ld.MOST_BLOCKS
+    (fault,) = spider.faults
+    assert "more than 5,000 blocks of JSON-LD: the rest is not read. Remedy: " in fault
+
+
+@pytest.mark.parametrize("more", [0, 1])
+def test_a_page_with_as_many_events_as_are_given_is_whole(more: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pages, "MOST_A_PAGE", 3)
+    block = f'<script type="application/ld+json">{json.dumps(many(3 + more))}</script>'
+    spider = spider_for(VenuePagesSpider, URL)
+    found = list(spider.parse(HtmlResponse(URL, body=f"<html>{block}</html>".encode(), encoding="utf-8")))
+    assert (len(messages(found)), len(spider.faults)) == (3, more)
+
+
+@pytest.mark.parametrize(("syntax", "of_type"), [("microdata", "itemscope itemtype"), ("rdfa", "typeof")])
+def test_markup_without_end_is_not_read_and_says_so(syntax: str, of_type: str) -> None:
+    things = f'<p {of_type}="https://schema.org/MusicEvent"></p>' * (json_ld.MOST_MARKED_UP + 1)
+    spider = spider_for(VenuePagesSpider, URL)
+    assert list(spider.parse(HtmlResponse(URL, body=f"<html>{things}</html>".encode(), encoding="utf-8"))) == []
+    assert f"more than 5,000 things in its {syntax}" in spider.faults[0]

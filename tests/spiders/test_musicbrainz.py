@@ -83,11 +83,26 @@ def test_what_is_no_event_is_unreadable_and_pages_are_asked_for_until_the_count_
         (Reason.WRONG_TYPE, "one of the events is not an object"),
     ]
     assert followed(found) == [f"{EVENTS}&offset=6"]
-    last = TextResponse(
-        followed(found)[0], body=b'{"event-count": 7, "event-offset": 6, "events": []}', encoding="utf-8"
-    )
-    assert followed(list(spider.parse(last))) == []
-    assert spider.faults == []
+    last = b'{"event-count": 7, "event-offset": 6, "events": [{"id": "x", "name": "Moths", "cancelled": "true"}]}'
+    told = list(spider.parse(TextResponse(followed(found)[0], body=last, encoding="utf-8")))
+    assert [one.fields["status"] for one in messages(told)] == ["cancelled"]
+    assert (followed(told), spider.faults) == ([], [])
+
+
+def test_an_empty_page_before_the_count_is_reached_is_no_end_of_the_crawl() -> None:
+    url = f"{EVENTS}&offset=6"
+    spider = spider_for(MusicBrainzEventsSpider, url)
+    empty = b'{"event-count": 7, "event-offset": 6, "events": []}'
+    assert list(spider.parse(TextResponse(url, body=empty, encoding="utf-8"))) == []
+    assert spider.faults == [f"{url} has no events, though there should be 7"]
+
+
+@pytest.mark.parametrize(("score", "fits"), [(45.5, False), ("45.5", False), (89, False), (90.0, True), (None, True)])
+def test_a_score_below_the_threshold_is_another_artist_however_it_is_written(score: object, fits: bool) -> None:
+    page = {"artists": [{"id": MBID, "name": "Møl", "score": score}], "count": 200, "offset": 0}
+    spider = spider_for(MusicBrainzArtistsSpider, artist="Møl")
+    found = list(spider.parse(TextResponse(spider.start_url, body=orjson.dumps(page), encoding="utf-8")))
+    assert (len(messages(found)), len(followed(found))) == (int(fits), int(fits))
 
 
 @pytest.mark.parametrize(

@@ -94,3 +94,38 @@ def test_an_error_object_fails_the_run() -> None:
     body = b'{"status": "error", "message": "Invalid client credentials.", "code": 11}'
     assert list(spider.parse(TextResponse(URL, body=body, encoding="utf-8", request=Request(URL)))) == []
     assert "Invalid client credentials." in spider.faults[0]
+
+
+def nothing(spider: SeatGeekEventsSpider) -> None:
+    body = b'{"events": [], "meta": {"total": 0, "page": 1, "per_page": 100}}'
+    url = spider.start_url
+    assert list(spider.parse(TextResponse(url, body=body, encoding="utf-8", request=Request(url)))) == []
+
+
+def test_a_search_that_finds_nothing_says_so_and_an_empty_city_is_left_to_the_run() -> None:
+    search, city = spider_for(SeatGeekEventsSpider, artist="Nobody"), spider_for(SeatGeekEventsSpider, URL)
+    nothing(search)
+    nothing(city)
+    assert (search.faults, search.cut) == ([], "seatgeek found nothing for Nobody")
+    assert (city.faults, city.cut) == ([], "")
+
+
+@pytest.mark.parametrize(
+    ("more", "written"),
+    [
+        ({"datetime_utc": "2024-03-15T03:00:00"}, "2024-03-14T20:00:00"),
+        ({"datetime_utc": "2024-03-15T03:00:00Z"}, "2024-03-14T20:00:00"),
+        ({"datetime_utc": "2024-03-15T03:00:00", "time_tbd": True}, "2024-03-14"),
+        ({"datetime_utc": "2024-03-15T03:00:00", "venue": {"name": "Paper Mill"}}, None),
+        ({"datetime_utc": "2024-03-15T03:00:00", "venue": {"timezone": "Mars"}}, None),
+        ({"datetime_utc": "soon"}, None),
+    ],
+)
+def test_a_moment_alone_is_read_by_the_clock_of_the_venue(more: dict[str, Any], written: str | None) -> None:
+    page = json.loads(answer("seatgeek_p1.json", URL).text)
+    event = {name: value for name, value in page["events"][0].items() if name != "datetime_local"} | more
+    body = json.dumps(event).encode()  # as /events/{id} has it
+    response = TextResponse(URL, body=body, encoding="utf-8", request=Request(URL))
+    spider = spider_for(SeatGeekEventsSpider, URL)
+    (found,) = messages(list(spider.parse(response)))
+    assert (found.fields.get("date"), spider.faults) == (written, [])

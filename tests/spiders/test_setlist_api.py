@@ -66,6 +66,13 @@ def test_pages_are_asked_for_until_the_total_is_reached() -> None:
     assert (spider.pages, spider.faults) == (2, [])
 
 
+def test_a_total_of_nothing_is_told_like_a_404() -> None:
+    spider = spider_for(SetlistfmSpider, artist="Nobody")
+    body = b'{"type": "setlists", "setlist": [], "itemsPerPage": 20, "page": 1, "total": 0}'
+    assert list(spider.parse(TextResponse(spider.start_url, body=body, encoding="utf-8"))) == []
+    assert (spider.faults, spider.cut) == ([], "setlistfm found nothing for Nobody")
+
+
 def test_a_setlist_without_an_id_is_unreadable_and_says_why() -> None:
     (bad,) = unreadable(list(spider_for(SetlistfmSpider, URL).parse(answer("setlists_p2.json", URL))))
     told = "id: Field required (Die Nachtfalter, 2017-01-01)"

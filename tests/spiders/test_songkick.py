@@ -10,6 +10,7 @@ from w3lib.url import url_query_parameter
 
 from deploy.settings import SettingsError
 from matchers.normalise import normalise
+from spiders.formats.songkick import event_fields
 from spiders.sources.songkick import SongkickEventsSpider
 from spiders.sources.songkick_artists import ArtistsOfSongkickSpider
 from spiders.sources.songkick_setlists import SetlistsOfSongkickSpider
@@ -150,3 +151,55 @@ def test_without_knowing_whose_events_it_says_what_to_tell_it() -> None:
     with pytest.raises(SettingsError, match=r"Remedy: --arg metro_area=... or --arg venue=... or"):
         spider_for(SongkickEventsSpider)
     assert orjson.loads(answer("songkick_p1.json", URL).body)
+
+
+def paged(results: str, total: int = 0) -> bytes:
+    told = f'"status": "ok", "results": {results}, "perPage": 50, "page": 1, "totalEntries": {total}'
+    return f'{{"resultsPage": {{{told}}}}}'.encode()
+
+
+def heard(spider: SongkickEventsSpider, url: str, body: bytes) -> list[str]:
+    return followed(list(spider.parse(TextResponse(url, body=body, encoding="utf-8", request=Request(url)))))
+
+
+def test_a_search_finds_nothing_only_where_no_address_has_anything() -> None:
+    artists = '{"artist": [{"id": 11, "displayName": "Dust"}]}'
+    spider = spider_for(SongkickEventsSpider, artist="Dust")
+    events, names = spider.addresses
+    assert heard(spider, events, paged("{}")) == []
+    assert spider.cut == "songkick found nothing for Dust"
+    (gigography,) = heard(spider, names, paged(artists, 1))
+    event = '{"event": [{"id": 1, "start": {"date": "2024-03-14"}, "displayName": "Dust at Paper Mill"}]}'
+    heard(spider, gigography, paged(event, 1))
+    assert (spider.faults, spider.cut) == ([], "")
+    heard(spider, events, paged("{}"))
+    assert spider.cut == "", "what was found stays found"
+
+    nobody = spider_for(SongkickEventsSpider, artist="Rust")
+    assert heard(nobody, nobody.addresses[1], paged(artists, 1)) == []
+    assert (nobody.faults, nobody.cut) == ([], "songkick found nothing for Rust")
+
+
+@pytest.mark.parametrize("results", ["{}", "[]", "null"])
+def test_nothing_at_all_is_no_fault_and_only_of_a_search_the_whole_answer(results: str) -> None:
+    calendar = spider_for(SongkickEventsSpider, URL)
+    assert heard(calendar, URL, paged(results)) == []
+    assert (calendar.faults, calendar.cut) == ([], "")
+    search = spider_for(SongkickEventsSpider, mbid=MBID)
+    heard(search, search.addresses[0], paged(results))
+    assert (search.faults, search.cut) == ([], f"songkick found nothing for {MBID}")
+    heard(calendar, URL, paged(results, 3))
+    assert "though there should be 3" in calendar.faults[-1]
+
+
+@pytest.mark.parametrize(
+    ("written", "place"),
+    [
+        ("Washington, D.C., DC, US", ("Washington", "DC", "US")),
+        ("Austin, TX, US", ("Austin", "TX", "US")),
+        ("Berlin, Germany", ("Berlin", None, "Germany")),
+    ],
+)
+def test_the_region_stands_before_the_country(written: str, place: tuple[str | None, ...]) -> None:
+    fields = event_fields({"location": {"city": written}})
+    assert (fields["city"], fields["region"], fields["country"]) == place

@@ -181,3 +181,8 @@ def test_nothing_on_sale_is_no_fault() -> None:
     body = b'{"page": {"totalElements": 0, "totalPages": 0, "size": 20, "number": 0}}'
     assert list(spider.parse(TextResponse(URL, body=body, encoding="utf-8", request=Request(URL)))) == []
     assert spider.faults == []
+    assert spider.cut == ""
+    search = spider_for(TicketmasterEventsSpider, artist="Nobody")
+    url = search.start_url
+    assert list(search.parse(TextResponse(url, body=body, encoding="utf-8", request=Request(url)))) == []
+    assert (search.faults, search.cut) == ([], "ticketmaster found nothing for Nobody")

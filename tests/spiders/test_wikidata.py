@@ -148,3 +148,25 @@ async def test_pages_of_both_services_are_crawled_to_their_end() -> None:
     assert [item["source_id"] for item in venues.items] == [f"Q{number}" for number in range(100, 107)]
     assert all(len(orjson.loads(item["payload"])) == 3 for item in venues.items)
     assert sorted(item["fields"]["name"] for item in artists.items) == sorted(f"Artist {n}" for n in range(25))
+
+
+def test_a_town_without_a_label_and_a_blank_node_say_nothing() -> None:
+    told = [
+        {"item": ("uri", "http://www.wikidata.org/entity/Q1"), "cityLabel": ("literal", "Q1234567")},
+        {"item": ("uri", "http://www.wikidata.org/entity/Q1"), "name": ("bnode", "t123"), "capacity": ("bnode", "t4")},
+        {"item": ("uri", "http://www.wikidata.org/entity/Q1"), "regionLabel": ("literal", "Q42")},
+        {"item": ("uri", "http://www.wikidata.org/entity/Q1"), "itemLabel": ("literal", "Q1")},
+        {"item": ("uri", "http://www.wikidata.org/entity/Q1"), "name": ("literal", "Vega")},
+        {"item": ("uri", "http://www.wikidata.org/entity/Q2"), "itemLabel": ("literal", "Rust")},
+        {
+            "item": ("uri", "http://www.wikidata.org/entity/Q2"),
+            "cityLabel": ("literal", "Q7"),
+            "city": ("literal", "By"),
+        },
+        {"item": ("bnode", "t9"), "itemLabel": ("literal", "Nowhere")},
+    ]
+    bindings = [{name: {"type": kind, "value": value} for name, (kind, value) in row.items()} for row in told]
+    body = orjson.dumps({"head": {"vars": ["item"]}, "results": {"bindings": bindings}})
+    found = list(spider_for(WikidataVenuesSpider, URL).parse(page(URL, body)))
+    assert [one.fields for one in messages(found)] == [{"name": "Vega"}, {"name": "Rust", "city": "By"}]
+    assert [bad.reason for bad in unreadable(found)] == [Reason.MISSING_FIELD]
