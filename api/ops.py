@@ -7,7 +7,7 @@ that is read while something runs asks for itself again every few seconds; pages
 import hashlib
 import hmac
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import quote, urlencode
@@ -636,6 +636,7 @@ _STYLE = Path(__file__).parent / "static" / "ops.css"
 HELPERS: dict[str, Any] = {
     "ops_style": hashlib.sha256(_STYLE.read_bytes()).hexdigest()[:12],
     "ago": ago,
+    "utc": lambda at: at.astimezone(UTC),  # a connection may have another zone
     "lasting": lasting,
     "size": size,
     "share": share,

@@ -77,7 +77,7 @@ def test_a_report_is_written(tmp_path: Path) -> None:
     ("arguments", "says"),
     [
         (("history", ENTRIES, LISTINGS, "--vary", "nonsense"), "nonsense is no variant; one of exact"),
-        (("history", ENTRIES, LISTINGS, "--half", 2), "less than or equal to 1"),
+        (("history", ENTRIES, LISTINGS, "--half", 2), "not in the range 0<=x<=1"),
         (("resolve", LISTINGS, "--vary", "month"), "go with history"),
         (("nonsense", LISTINGS), "nonsense is no kind"),
     ],
