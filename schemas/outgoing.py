@@ -2,7 +2,7 @@
 
 import base64
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cache
@@ -72,6 +72,11 @@ def _schema(of: type[Message]) -> str:
     return f"{of.topic.split('.')[1]}/{of.schema_version}"
 
 
+def headers_as_text(headers: Iterable[tuple[str, bytes | None]]) -> dict[str, str]:
+    """A consumed record's headers; one without a value is empty, bytes that are no UTF-8 are replaced."""
+    return {name: (value or b"").decode("utf-8", "replace") for name, value in headers}
+
+
 def first_origin(origin: Origin, headers: Mapping[str, str]) -> Origin:
     """Where a message stood first: of one that `gigz replay` sent again its first place, of others `origin`.
 
@@ -80,9 +85,9 @@ def first_origin(origin: Origin, headers: Mapping[str, str]) -> Origin:
     topic, _, place = headers.get(HEADER_ORIGIN, "").partition(":")
     partition, _, offset = place.partition(":")
     again = headers.get(HEADER_STAGE) == REPLAY and topic == origin.topic
-    return (
-        Origin(topic, int(partition), int(offset)) if again and partition.isdecimal() and offset.isdecimal() else origin
-    )
+    if not (again and partition.isdecimal() and offset.isdecimal()):
+        return origin
+    return Origin(topic, int(partition), int(offset))
 
 
 def outgoing(message: Message, *, trace: str, stage: str, origin: Origin | None = None) -> Outgoing:

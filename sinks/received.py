@@ -12,7 +12,7 @@ from uuid import UUID
 from aiokafka import ConsumerRecord
 
 from schemas.message import HEADER_TRACE, Message, MessageError
-from schemas.outgoing import HEADER_REV, Origin, first_origin
+from schemas.outgoing import HEADER_REV, Origin, first_origin, headers_as_text
 from schemas.topics import BY_NAME
 
 Row = dict[str, Any]
@@ -107,8 +107,7 @@ def origin_of(record: ConsumerRecord) -> Origin:
 
 def first_origin_of(record: ConsumerRecord) -> Origin:
     """Where it stood first: what was sent again has its place of before."""
-    headers = {name: value.decode(errors="replace") for name, value in record.headers if value is not None}
-    return first_origin(origin_of(record), headers)
+    return first_origin(origin_of(record), headers_as_text(record.headers))
 
 
 def expect(message: Message | None, kind: type[M]) -> M:

@@ -36,7 +36,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from deploy.clients import kafka_consumer, kafka_producer, publish
 from deploy.settings import Settings, SettingsError
 from schemas.message import HEADER_TRACE, MessageError, new_trace
-from schemas.outgoing import HEADER_REV, Origin, Outgoing, first_origin, reject
+from schemas.outgoing import HEADER_REV, Origin, Outgoing, first_origin, headers_as_text, reject
 from schemas.raw import RawEvent, RawSetlist
 from schemas.reference import Artist
 from schemas.rejection import Reason
@@ -287,18 +287,15 @@ def _key_of(key: str) -> Key:
 
 
 def _rejected(record: ConsumerRecord, error: MessageError, at: datetime) -> Outgoing:
-    headers = dict(record.headers)
+    headers = headers_as_text(record.headers)
     return reject(
         Reason(error.reason),
         error.text,
-        origin=first_origin(
-            Origin(record.topic, record.partition, record.offset),
-            {name: value.decode("utf-8", "replace") for name, value in record.headers},
-        ),
+        origin=first_origin(Origin(record.topic, record.partition, record.offset), headers),
         original=record.value,
         stage=STAGE,
         at=at,
-        trace=headers.get(HEADER_TRACE, b"").decode() or new_trace(),
+        trace=headers.get(HEADER_TRACE) or new_trace(),
         key=(record.key or b"").decode("utf-8", "replace"),
     )
 

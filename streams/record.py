@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import TypeVar
 
 from schemas.message import HEADER_TRACE, Message, MessageError, new_trace
-from schemas.outgoing import Origin, Outgoing, first_origin, fitting, outgoing, reject
+from schemas.outgoing import Origin, Outgoing, first_origin, fitting, headers_as_text, outgoing, reject
 from schemas.rejection import Reason
 from schemas.rows import judged_as_row
 from schemas.suggestion import Suggestions
@@ -66,7 +66,7 @@ def record_of(
         Origin(topic, partition, offset),
         (key or b"").decode("utf-8", "replace"),
         value,
-        {name: (text or b"").decode("utf-8", "replace") for name, text in headers or ()},
+        headers_as_text(headers or ()),
     )
 
 

@@ -16,7 +16,7 @@ import itertools
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -85,7 +85,7 @@ class Sent(Generic[P]):
     since: float
     """When it was handed over, by the loop's clock."""
     acknowledgement: asyncio.Future[Any] | None = None
-    size: int = 0
+    size: int = field(init=False)
     """Bytes."""
 
     def __post_init__(self) -> None:

@@ -18,7 +18,7 @@ from deploy import failures
 from deploy.failures import TooManyRejections
 from deploy.settings import Settings, load
 from schemas.message import HEADER_ORIGIN, HEADER_STAGE
-from schemas.outgoing import REPLAY, Origin, Outgoing, first_origin
+from schemas.outgoing import REPLAY, Origin, Outgoing, first_origin, headers_as_text
 from schemas.raw import RawEvent
 from schemas.rejection import ERROR_HEADERS, Rejection
 from streams import stage as frames
@@ -222,6 +222,10 @@ async def test_what_was_sent_again_and_is_still_bad_halts_nothing_and_is_the_sam
 def test_only_what_a_replay_sent_to_its_own_topic_has_a_first_place(told: dict[str, str]) -> None:
     here = Origin(RawEvent.topic, 2, 900)
     assert first_origin(here, told) == here
+
+
+def test_a_header_without_a_value_or_without_text_harms_nobody() -> None:
+    assert headers_as_text([("trace", None), ("stage", b"\xff")]) == {"trace": "", "stage": "\ufffd"}
 
 
 WALL = datetime(2024, 1, 1, tzinfo=UTC)
