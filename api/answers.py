@@ -16,6 +16,7 @@ MOST = 100
 T = TypeVar("T")
 
 Take = Annotated[int, QueryParameter(name="take", ge=1, le=MOST, description="How many at once.")]
+Year = Annotated[int | None, QueryParameter(name="year", ge=1900, le=2200, description="Of the night.")]
 Cursor = Annotated[
     str | None, QueryParameter(name="cursor", max_length=1_000, description="`meta.next_cursor` of the answer before.")
 ]

@@ -21,7 +21,7 @@ from sqlalchemy import func, insert, text
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from api.answers import TAKE, Answer, Cursor, Take, cursor_of, place_of, plain
+from api.answers import TAKE, Answer, Cursor, Take, Year, cursor_of, place_of, plain
 from api.asked import WHOLE, Day, East, North, absent, only, rule
 from api.audit import Line, record
 from api.calls import Call, Device, Key, write_once
@@ -273,7 +273,6 @@ class OwnShow(Private):
         return self
 
 
-Year = Annotated[int | None, QueryParameter(name="year", ge=1900, le=2200, description="Of the night.")]
 Artist = Annotated[str | None, QueryParameter(name="artist", max_length=200, description="Part of a name.")]
 Venue = Annotated[str | None, QueryParameter(name="venue", max_length=200, description="Part of its name or town's.")]
 

@@ -10,7 +10,7 @@ from litestar.params import QueryParameter
 from meilisearch.errors import MeilisearchApiError, MeilisearchCommunicationError, MeilisearchTimeoutError
 from pydantic import BaseModel, ConfigDict, Field
 
-from api.answers import TAKE, Cursor, Page, PageMeta, Take, cursor_of, place_of, plain
+from api.answers import TAKE, Cursor, Page, PageMeta, Take, Year, cursor_of, place_of, plain
 from api.errors import UnavailableError, told
 from api.services import SEARCH_S, Services
 from deploy.settings import SettingsError
@@ -20,7 +20,6 @@ log = structlog.get_logger()
 CONCERTS, ARTISTS, VENUES = "concerts", "artists", "venues"
 
 Words = Annotated[str, QueryParameter(name="q", min_length=1, max_length=500, description="Artist, venue, city …")]
-Year = Annotated[int | None, QueryParameter(name="year", ge=1900, le=2200, description="Of the night.")]
 Country = Annotated[str | None, QueryParameter(name="country", pattern="^[A-Z]{2}$", description="ISO 3166-1 alpha-2.")]
 Artist = Annotated[str | None, QueryParameter(name="artist", max_length=200, description="The whole name, as written.")]
 City = Annotated[str | None, QueryParameter(name="city", max_length=200, description="The whole name, as written.")]

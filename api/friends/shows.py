@@ -16,7 +16,7 @@ from litestar.params import FromPath, QueryParameter
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import text
 
-from api.answers import TAKE, Cursor, Page, PageMeta, Take, cursor_of, place_of, plain
+from api.answers import TAKE, Cursor, Page, PageMeta, Take, Year, cursor_of, place_of, plain
 from api.asked import NO_NUL
 from api.errors import Detail, InvalidError, NotFoundError, told
 from api.services import Services
@@ -154,7 +154,6 @@ class FriendThere(BaseModel):
     rating: int | None = Field(default=None, description="1 to 5, where the friend shares it.")
 
 
-Year = Annotated[int | None, QueryParameter(name="year", ge=1900, le=2200, description="Of the night.")]
 Friend = Annotated[
     str | None, QueryParameter(name="friend", max_length=128, pattern=NO_NUL, description="Only this one's.")
 ]
