@@ -35,8 +35,10 @@ from sinks.received import Change, Received, Row, Settled, expect, settle
 STORE = "meilisearch"
 TASK_S = 50.0
 """Below the time of one attempt: the wait for a task ends with its own message."""
-LOOK_S = (0.01, 0.25)
-"""First and longest pause between two looks at a task."""
+LOOK_S = (0.005, 0.25)
+"""Shortest and longest pause between two looks at a task."""
+LOOK_SHARE = 0.1
+"""Of the time that a task has taken so far: what waiting may add to it. Doubled pauses would add up to as much again."""
 
 T = TypeVar("T")
 
@@ -128,9 +130,9 @@ class MeilisearchSink:
 
     async def finish(self, enqueue: Callable[[], Any], fine: str | None = None) -> None:
         """Enqueue and wait for the end; a failure with the code `fine` is none."""
-        until = time.monotonic() + TASK_S
         uid = (await self._call(enqueue)).task_uid
-        pause, longest = LOOK_S
+        began = time.monotonic()
+        shortest, longest = LOOK_S
         while True:
             task = await self._call(lambda: self._client.get_task(uid))
             if task.status == "succeeded":
@@ -140,10 +142,10 @@ class MeilisearchSink:
                 if fine and error.get("code") == fine:
                     return
                 raise task_error(error or {"message": f"task {uid} was {task.status}", "type": "system"})
-            if time.monotonic() > until:
+            waited = time.monotonic() - began
+            if waited > TASK_S:
                 raise StoreAway(STORE, f"task {uid} is {task.status} after {TASK_S:.0f} s", START_AGAIN)
-            await asyncio.sleep(pause)
-            pause = min(2 * pause, longest)
+            await asyncio.sleep(min(max(LOOK_SHARE * waited, shortest), longest))
 
     async def _call(self, call: Callable[[], T]) -> T:
         """A call of the client, which blocks, in a thread."""
