@@ -6,6 +6,7 @@ Statements are not logged there: a log would keep the user's id.
 """
 
 import asyncio
+from collections.abc import Sequence
 from datetime import date
 from typing import Annotated, Any
 from uuid import UUID
@@ -48,33 +49,26 @@ WITH decided AS (
         if(known AND notEmpty(c.songs), c.songs, JSONExtract(d.body, 'concert', 'songs', 'Array(String)')) AS songs
     FROM confirmed AS d
     LEFT JOIN (
-        SELECT * FROM concerts FINAL WHERE concert_id IN (SELECT concert FROM confirmed)
+        SELECT concert_id, artist_key, artist, night, venue, city, country, venue_id, artist_mbid, lat, lon, songs
+        FROM concerts FINAL WHERE concert_id IN (SELECT concert FROM confirmed)
     ) AS c ON c.concert_id = d.concert
 )
 """
 STATS = (
-    SHOWS  # noqa: S608 - of constants
+    SHOWS
     + """
-SELECT 'shows' AS kind, '' AS name, '' AS detail, toFloat64(count()) AS number FROM shows
-UNION ALL SELECT 'artists', '', '', toFloat64(uniqExact(lowerUTF8(artist))) FROM shows
-UNION ALL SELECT 'venues', '', '', toFloat64(uniqExact(lowerUTF8(venue), lowerUTF8(city))) FROM shows WHERE venue != ''
-UNION ALL SELECT 'year', toString(toYear(night)) AS y, '', toFloat64(count()) FROM shows GROUP BY y
-UNION ALL SELECT * FROM (
-    SELECT 'artist', any(artist) AS a, '', toFloat64(count()) AS n FROM shows GROUP BY lowerUTF8(artist)
-    ORDER BY n DESC, a LIMIT {top:UInt32})
-UNION ALL SELECT * FROM (
-    SELECT 'venue', any(venue) AS v, any(city) AS w, toFloat64(count()) AS n FROM shows WHERE venue != ''
-    GROUP BY lowerUTF8(venue), lowerUTF8(city) ORDER BY n DESC, v LIMIT {top:UInt32})
-UNION ALL SELECT * FROM (
-    SELECT 'song', any(song) AS s, any(artist) AS a, toFloat64(count()) AS n
-    FROM shows ARRAY JOIN arrayDistinct(songs) AS song GROUP BY lowerUTF8(song), lowerUTF8(artist)
-    ORDER BY n DESC, s, a LIMIT {top:UInt32})
-UNION ALL SELECT 'km', '', '', arraySum(arrayMap(
-    (one, other) -> geoDistance(one.2, one.3, other.2, other.3), arrayPopBack(path), arrayPopFront(path))) / 1000
-FROM (SELECT arraySort(groupArray(tuple(night, assumeNotNull(lon), assumeNotNull(lat)))) AS path
-    FROM shows WHERE lat IS NOT NULL AND lon IS NOT NULL)
+SELECT count() AS number, sumMap([toYear(night)], [1]), sumMap([artist], [1]),
+    sumMapIf([concat(venue, '\\0', city)], [1], venue != ''),
+    sumMap(arrayMap(song -> concat(song, '\\0', artist), arrayDistinct(songs)),
+        arrayMap(song -> 1, arrayDistinct(songs))),
+    arraySort(groupArrayIf(tuple(night, assumeNotNull(lon), assumeNotNull(lat)), lat IS NOT NULL AND lon IS NOT NULL))
+        AS path,
+    arraySum(arrayMap((one, other) -> geoDistance(one.2, one.3, other.2, other.3),
+        arrayPopBack(path), arrayPopFront(path))) / 1000
+FROM shows
 """
 )
+"""One row, since a subquery is run again wherever it is named: keys (two parts by NUL) and counts, and kilometres."""
 HISTORY = (
     SHOWS
     + """
@@ -211,28 +205,37 @@ class HistoryPage(BaseModel):
 @get("/stats", summary="Your shows, counted", responses=told(503))
 async def stats(services: NamedDependency[Services], user: NamedDependency[str]) -> Answer[Stats]:
     """By year, artist, venue; the song most heard; the distance travelled."""
-    rows = await ask(services, STATS, {"user": user, "top": TOP})
-    one = {kind: number for kind, _, _, number in rows}
-    of = {kind: [row for row in rows if row[0] == kind] for kind in ("year", "artist", "venue", "song")}
-    return Answer(
-        data=Stats(
-            shows=int(one["shows"]),
-            artists=int(one["artists"]),
-            venues=int(one["venues"]),
-            years=sorted((Named(name=row[1], shows=int(row[3])) for row in of["year"]), key=lambda year: year.name),
-            top_artists=_most([Named(name=row[1], shows=int(row[3])) for row in of["artist"]]),
-            top_venues=_most([NamedVenue(name=r[1], city=r[2] or None, shows=int(r[3])) for r in of["venue"]]),
-            top_songs=sorted(
-                (NamedSong(song=row[1], artist=row[2], shows=int(row[3])) for row in of["song"]),
-                key=lambda song: (-song.shows, song.song, song.artist),
-            ),
-            distance_km=round(one.get("km", 0.0), 1),
-        )
+    return Answer(data=await count(services, user))
+
+
+async def count(services: Services, user: str) -> Stats:
+    """The user's shows, counted. UnavailableError when ClickHouse does not answer."""
+    ((shows, years, artists, venues, songs, _, km),) = await ask(services, STATS, {"user": user})
+    by_artist = _folded(artists)
+    by_venue = _folded(venues)
+    return Stats(
+        shows=shows,
+        artists=len(by_artist),
+        venues=len(by_venue),
+        years=[Named(name=str(year), shows=number) for year, number in sorted(zip(*years, strict=True))],
+        top_artists=[Named(name=name, shows=number) for (name,), number in _most(by_artist)],
+        top_venues=[NamedVenue(name=name, city=city or None, shows=n) for (name, city), n in _most(by_venue)],
+        top_songs=[NamedSong(song=song, artist=who, shows=n) for (song, who), n in _most(_folded(songs))],
+        distance_km=round(km, 1),
     )
 
 
-def _most(found: list[Any]) -> list[Any]:
-    return sorted(found, key=lambda one: (-one.shows, one.name))
+def _folded(counted: tuple[Sequence[str], Sequence[int]]) -> list[tuple[tuple[str, ...], int]]:
+    """Counts of what is the same but for capitals, under the first of its spellings."""
+    found: dict[str, tuple[str, int]] = {}
+    for name, number in sorted(zip(*counted, strict=True)):
+        spelling, before = found.get(name.lower(), (name, 0))
+        found[name.lower()] = spelling, before + number
+    return [(tuple(spelling.split("\0")), number) for spelling, number in found.values()]
+
+
+def _most(counted: list[tuple[tuple[str, ...], int]]) -> list[tuple[tuple[str, ...], int]]:
+    return sorted(counted, key=lambda one: (-one[1], one[0]))[:TOP]
 
 
 ArtistId = Annotated[
