@@ -108,7 +108,11 @@ class Settings(BaseSettings):
     batch_size: int = Field(
         default=500, ge=1, description="Messages a stage takes at once: a handful of statements each."
     )
-    batch_linger_s: float = Field(default=0.25, gt=0, description="How long a stage waits to fill a batch.")
+    batch_linger_s: float = Field(
+        default=0.05,
+        gt=0,
+        description="How long a stage waits to fill a batch; a backlog fills it by itself. There are four hops.",
+    )
     sink_batch_size: int = Field(
         default=5_000, ge=1, description="Rows a sink writes at once; ClickHouse wants 1,000+."
     )
@@ -122,7 +126,7 @@ class Settings(BaseSettings):
         default=120.0, gt=0, description="Below poll_interval_s: then stop, offset unmoved."
     )
     outbox_shards: int = Field(default=8, ge=1, description="Order is kept in a shard; as many relays at most.")
-    outbox_poll_s: float = Field(default=0.2, gt=0, description="How often the relay looks when nothing was there.")
+    outbox_poll_s: float = Field(default=0.05, gt=0, description="How often the relay looks when nothing was there.")
     rejection_share_limit: float = Field(
         default=0.5, gt=0, le=1, description="Above this share of a window a stage halts."
     )
@@ -158,7 +162,7 @@ class Settings(BaseSettings):
     )
     pages_secret: SecretStr = Field(
         default=SecretStr(""),
-        description="Production: signs the forms of /ops, 32 bytes or more. Empty: /ops is not there.",
+        description="Production: signs sessions and forms of the pages, 32 bytes or more. Empty: there are no pages.",
     )
     jwt_jwks_url: str = Field(default="", description="Production: where the public keys of RS256/EdDSA tokens are.")
     jwt_issuer: str = Field(default="", description="Production: the claim iss that tokens must have.")

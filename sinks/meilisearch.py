@@ -38,7 +38,7 @@ TASK_S = 50.0
 LOOK_S = (0.005, 0.25)
 """Shortest and longest pause between two looks at a task."""
 LOOK_SHARE = 0.1
-"""Of the time that a task has taken so far: what waiting may add to it. Doubled pauses would add up to as much again."""
+"""Of the time that a task has taken so far: what waiting may add. Doubled pauses would add up to as much again."""
 
 T = TypeVar("T")
 
