@@ -69,6 +69,26 @@ def _settings() -> Settings:
     return settings_module.current()
 
 
+def _tell_versions(wanted: bool) -> None:
+    if wanted:
+        from deploy.version import versions
+
+        print("\n".join(f"{name} {version}" for name, version in versions().items()))
+        raise typer.Exit
+
+
+@app.callback()
+def front_door(
+    _: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_tell_versions, is_eager=True, help="Of Gigz, of its tables and of each message."
+        ),
+    ] = False,
+) -> None:
+    """Shows find you: the pipeline of a live-music journal."""
+
+
 # -- the local stack ----------------------------------------------------------------------------------------------
 
 
