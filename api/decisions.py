@@ -11,7 +11,6 @@ Errors
     UnauthorizedError    the user was erased
 """
 
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -70,8 +69,6 @@ AROUND = text(
     order by c.night, c.concert_id
     """
 )
-UNASKED = re.compile(f"(?:{ids.COMPANION}|{ids.HABIT})(?:[0-9a-f-]{{36}})?")
-"""Entry ids that no user wrote."""
 
 
 @dataclass(frozen=True)
@@ -129,21 +126,14 @@ async def decide_in(connection: AsyncConnection, wish: Wish, shards: int) -> Dec
 async def lock(connection: AsyncConnection, user: str, entry_ids: Iterable[str]) -> None:
     """Hold these entries until the transaction ends, in one order everywhere."""
     entry_ids = set(entry_ids)
-    hooks = sorted({hook for one in entry_ids if (hook := _hook(one)) is not None})
-    entries = sorted(one for one in entry_ids if _hook(one) is None)
+    hooks = sorted({hook for one in entry_ids if (hook := ids.hook_of(one)) is not None})
+    entries = sorted(one for one in entry_ids if ids.hook_of(one) is None)
     there = set(await connection.scalars(LOCK, {"user": user, "entries": entries})) if entries else set()
     if hooks:
         there |= set(await connection.scalars(LOCK_UNASKED, {"user": user, "entries": hooks}))
     missing = [name for name in (*entries, *hooks) if name not in there]
     if missing:
         await connection.execute(LOCK_NAMES, {"user": user, "names": missing})
-
-
-def _hook(entry_id: str) -> str | None:
-    """Of companions and habits, what all of them hang on."""
-    if not UNASKED.fullmatch(entry_id):
-        return None
-    return ids.COMPANION if entry_id.startswith(ids.COMPANION) else ids.HABIT
 
 
 def decision_of(wish: Wish, found: Suggestions, suggestion: Suggestion, **more: Any) -> Decision:

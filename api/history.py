@@ -12,11 +12,12 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from api.answers import Answer
 from api.asked import East, North, only, rule
 from api.calls import Call, Key, write_once
-from api.decisions import STAGE, UNASKED
+from api.decisions import STAGE
 from api.errors import Detail, InvalidError, told
 from api.services import Services
 from matchers.dates import impossible
 from schemas.history import Entry, EntryOrigin, Remembered
+from schemas.ids import hook_of
 from schemas.message import canonical, content_hash
 from schemas.outgoing import outbox_values, outgoing
 from schemas.tables import OutboxRow
@@ -65,7 +66,7 @@ class EntryRow(Remembered):
     @field_validator("entry_id")
     @classmethod
     def _is_not_ours(cls, entry_id: str | None) -> str | None:
-        if entry_id and UNASKED.fullmatch(entry_id):
+        if entry_id and hook_of(entry_id) is not None:
             raise ValueError("is how companions and habits are called; take another name")
         return entry_id
 

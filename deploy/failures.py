@@ -15,8 +15,8 @@ import random
 import signal
 import sys
 import threading
-from collections import deque
-from collections.abc import Callable, Coroutine, Iterator, Mapping
+from collections import Counter, deque
+from collections.abc import Callable, Collection, Coroutine, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
 from typing import Any, TypeVar
@@ -28,6 +28,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from deploy.garbage import leave_imports_alone
 from deploy.settings import PREFIX, Settings, SettingsError
+from schemas.outgoing import Origin
 
 T = TypeVar("T")
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.2, 10.0
@@ -369,6 +370,16 @@ class RejectionWindow:
     _read: int = 0
     _rejected: int = 0
 
+    def count(self, read: int, rejected: Collection[str], places: Iterable[tuple[Origin, Origin]]) -> None:
+        """Count a batch by the keys of its rejections, each the place where a message stood first. TooManyRejections.
+
+        `places`: where each message stands, and stood first; looked at only where something was rejected. What an
+        operator sent again is known to be bad: it says nothing of the source or the release. Where a message and what
+        was sent again of it are of one batch, one of the two is new.
+        """
+        known = _known_before(rejected, places) if rejected else 0
+        self.add(read - known, len(rejected) - known)
+
     def add(self, read: int, rejected: int) -> None:
         """Count a batch. TooManyRejections when more are rejected than a full window may have, full or not."""
         self._batches.append((read, rejected))
@@ -385,3 +396,13 @@ class RejectionWindow:
                 "the offset has not moved. Remedy: see the reasons with `gigz rejections`; correct the source or the "
                 f"release, then start again; when they are right, raise {PREFIX}REJECTION_SHARE_LIMIT."
             )
+
+
+def _known_before(rejected: Iterable[str], places: Iterable[tuple[Origin, Origin]]) -> int:
+    again, new = set(), Counter[str]()
+    for stands, first in places:
+        if stands == first:
+            new[str(first)] += 1
+        else:
+            again.add(str(first))
+    return sum(max(0, number - new[key]) for key, number in Counter(rejected).items() if key in again)

@@ -3,6 +3,7 @@
 None depends on `fold` or on anything tuned: a better matcher renames nothing.
 """
 
+import re
 from uuid import UUID, uuid5
 
 NAMESPACE = UUID("6f1d3ce0-54fb-5a0c-9f6a-2f7c4be21d11")
@@ -47,6 +48,7 @@ COMPANION = "companion-"
 HABIT = "habit-"
 """How the entry ids begin that no user wrote. Alone they name, for each user, what all of these hang on: the row that
 is locked, by whose keys concerts find them."""
+_UNASKED = re.compile(f"({COMPANION}|{HABIT})([0-9a-f-]{{36}})?")
 
 
 def companion_entry_id(confirmed: UUID, other: UUID) -> str:
@@ -57,3 +59,14 @@ def companion_entry_id(confirmed: UUID, other: UUID) -> str:
 def habit_entry_id(entry_id: str, other: UUID) -> str:
     """The entry that a habit's concert hangs on: of the smallest entry that logs the artist, and the concert."""
     return HABIT + str(uuid5(NAMESPACE, f"habit\n{entry_id}\n{other}"))
+
+
+def hook_of(entry_id: str) -> str | None:
+    """COMPANION or HABIT, where an entry id is one of these or hangs on it; None where a user may have written it."""
+    found = _UNASKED.fullmatch(entry_id)
+    return found and found[1]
+
+
+def is_question(entry_id: str) -> bool:
+    """Whether it is the entry of one companion or habit: not what all of them hang on, and nothing a user wrote."""
+    return hook_of(entry_id) not in (None, entry_id)

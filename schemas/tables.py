@@ -358,7 +358,14 @@ class DecisionRow(Base):
     __table_args__ = (
         UniqueConstraint("user_id", "idempotency_key"),
         Index("ix_decisions_entry", "user_id", "entry_id", "seq"),
-        Index("ix_decisions_concert", "concert_id"),
+        Index("ix_decisions_show", "concert_id", "user_id"),
+        Index(
+            "ix_decisions_night",
+            "user_id",
+            text("coalesce(body #>> '{concert,night}', '') desc"),
+            "decision_id",
+            postgresql_where=text("action = 'confirmed'"),
+        ),
         Index("ix_decisions_together", "together", postgresql_where=text("together IS NOT NULL")),
         Index("ix_decisions_tx", "tx"),
         {"schema": STATE},
@@ -533,7 +540,7 @@ class ImportPieceRow(Base):
     __table_args__ = (Index("ix_import_pieces_user", "user_id"), {"schema": STATE})
 
     import_id: Mapped[UUID] = mapped_column(primary_key=True)
-    what: Mapped[str] = mapped_column(primary_key=True, comment="upload or unmatched.")
+    what: Mapped[str] = mapped_column(primary_key=True, comment="upload, unmatched or entries.")
     number: Mapped[int] = mapped_column(Integer, primary_key=True)
     user_id: Mapped[str]
     body: Mapped[bytes] = mapped_column(LargeBinary, comment="zlib.")
@@ -610,7 +617,7 @@ class AuditRow(Base):
 
 
 class SignInRow(Base):
-    """A sign-in of development, and with it the family of its refresh tokens."""
+    """A sign-in of development, and with it the family of its refresh tokens; or a session of pages that was ended."""
 
     __tablename__ = "sign_ins"
     __table_args__ = (

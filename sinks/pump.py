@@ -304,10 +304,8 @@ class _Pump:
             with self.meters.step("write"):
                 refused = await write_around(write, good) if good else []
             rejections += [self._rejection(record, Reason.BAD_DOCUMENT, text) for (record, _), text in refused]
-            # What an operator sent again is known to be bad: it says nothing of the source or the release.
-            standing = {str(origin_of(record)) for record in records} if rejections else set()
-            new = sum(one.key in standing for one in rejections)
-            self.window.add(len(records) - len(rejections) + new, new)
+            places = ((origin_of(record), first_origin_of(record)) for record in records)
+            self.window.count(len(records), [one.key for one in rejections], places)
             if rejections:
                 with self.meters.step("publish"):
                     await patiently(lambda: told_by_kafka(self.reject_all(rejections)), "kafka", COMMIT_S)

@@ -35,6 +35,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from deploy.clients import kafka_consumer, kafka_producer, publish
 from deploy.settings import Settings, SettingsError
+from deploy.turns import quota_of
 from schemas.message import HEADER_TRACE, MessageError, new_trace
 from schemas.outgoing import HEADER_REV, Origin, Outgoing, first_origin, headers_as_text, reject
 from schemas.raw import RawEvent, RawSetlist
@@ -44,7 +45,6 @@ from schemas.tables import OperatorLogRow, RunState, WatchedBy
 from schemas.wanted import Wanted
 from spiders.errand import Errand, errand_of
 from spiders.formats.base import Clock, Shows, SourceSpider, utc_now
-from spiders.polite.limits import quota_of
 
 STAGE = "spiders"
 GROUP = "gigz-wanted"

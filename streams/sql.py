@@ -1,7 +1,7 @@
-"""What the stores of the stages share: many rows in one statement, and the outbox."""
+"""What the stores of the stages share: many rows in one statement, and locks by name."""
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any
 
 import orjson
@@ -9,18 +9,6 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from schemas.message import Message
-from schemas.outgoing import Outgoing, outbox_values
-
-OUTBOX = text(
-    """
-    insert into state.outbox (shard, topic, key, partition_by, value, headers)
-    select shard, topic, key, partition_by, decode(value, 'hex'), headers
-    from json_to_recordset(cast(:rows as json)) as r
-        (place int, shard smallint, topic text, key text, partition_by text, value text, headers jsonb)
-    order by place
-    """
-)
-
 
 BY_INDEX = text("set local enable_seqscan = off")
 """For transactions that look up thousands of keys: a planner with old statistics (a young table, a bulk load) reads the
@@ -35,20 +23,6 @@ def as_rows(rows: Iterable[dict[str, Any]]) -> str:
 def body(message: Message) -> orjson.Fragment:
     """A message as the body of a row, without parsing it again."""
     return orjson.Fragment(message.to_bytes())
-
-
-async def put_in_outbox(connection: AsyncConnection, records: Sequence[Outgoing], shards: int) -> None:
-    """Publish these after the commit, in this order. Call it after the locks of their aggregates are held.
-
-    Ids are drawn here: of two transactions on one aggregate the one that had its lock first draws, and commits, first.
-    """
-    rows = []
-    for place, record in enumerate(records):
-        values = outbox_values(record, shards)
-        value = values["value"]
-        rows.append(values | {"place": place, "value": value.hex() if isinstance(value, bytes) else None})
-    if rows:
-        await connection.execute(OUTBOX, {"rows": as_rows(rows)})
 
 
 TAKE_LOCKS = text("select pg_advisory_xact_lock(lock) from unnest(cast(:locks as bigint[])) as l (lock)")

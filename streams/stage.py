@@ -166,10 +166,8 @@ class Frame:
             records = await self.patience.persist(lambda: self._handled(batch, handle), "postgres", until)
         records = without_giants(records, stage=self.stage, at=self.clock())
         rejections = [record for record in records if record.topic == Rejection.topic]
-        # What an operator sent again is known to be bad: it says nothing of the source or the release.
-        again = {str(first) for one in batch if (first := first_origin(one.origin, one.headers)) != one.origin}
-        known = sum(record.key in again for record in rejections) if again else 0
-        self.window.add(len(batch) - known, len(rejections) - known)
+        places = ((one.origin, first_origin(one.origin, one.headers)) for one in batch)
+        self.window.count(len(batch), [record.key for record in rejections], places)
         for record in rejections:
             log.info("rejected", key=record.key, **_told(record))
         with self.meters.step("publish"):

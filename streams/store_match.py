@@ -16,6 +16,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from deploy.erasing import ledger
+from deploy.outbox import put_in_outbox
 from matchers.candidates import entry_keys
 from matchers.catalogue import Catalogue, fewest_first
 from matchers.match import Question, match_rows
@@ -29,7 +30,7 @@ from schemas.history import Entry
 from schemas.suggestion import Nothing, Suggestions
 from streams.record import Cause, follow, says_the_same
 from streams.reference import known_names
-from streams.sql import BY_INDEX, as_rows, body, put_in_outbox, take_locks
+from streams.sql import BY_INDEX, as_rows, body, take_locks
 from streams.stage import Clock
 from streams.unasked import keep_unasked
 from streams.wanted import ask

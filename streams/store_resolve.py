@@ -15,6 +15,7 @@ from uuid import UUID
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from deploy.outbox import put_in_outbox
 from matchers.candidates import concert_keys
 from matchers.resolve import block_keys, listing_venue_keys, resolve, venue_keys
 from schemas.concert import Concert
@@ -23,7 +24,7 @@ from schemas.message import canonical
 from schemas.outgoing import HEADER_LOST_KEYS, Outgoing, tombstone
 from schemas.reference import Venue
 from streams.record import Cause, follow
-from streams.sql import BY_INDEX, as_rows, body, lock_number, put_in_outbox
+from streams.sql import BY_INDEX, as_rows, body, lock_number
 
 STAGE = "resolve"
 VENUE_PREFIX = "venue:"

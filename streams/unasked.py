@@ -7,7 +7,6 @@ one of these sees to it that this is asked anew: the concert side by the keys, w
 read for them; match for every batch that has something of the user; the API by a rematch.
 """
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from uuid import UUID
@@ -16,6 +15,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from deploy.erasing import ledger
+from deploy.outbox import put_in_outbox
 from matchers.companions import MOST, companion_keys, companions
 from matchers.decided import standing, when_decided
 from matchers.habits import Profile, habit_keys, habit_profile, habits
@@ -28,13 +28,12 @@ from schemas.history import Entry
 from schemas.outgoing import Outgoing
 from schemas.suggestion import Nothing, Suggestions
 from streams.record import Cause, follow, says_the_same
-from streams.sql import BY_INDEX, as_rows, body, put_in_outbox
+from streams.sql import BY_INDEX, as_rows, body
 from streams.stage import Clock
 
 STAGE = "match"
 MOST_A_KEY = 2_000
 """Concerts that share a key: of one night and a few square miles, or of an artist in a town. Smallest ids first."""
-OURS = re.compile(f"(?:{ids.COMPANION}|{ids.HABIT})[0-9a-f-]{{36}}")
 
 CONCERNED = text(
     """
@@ -157,7 +156,7 @@ async def _sets(
 ) -> list[Suggestions]:
     already = set(await connection.scalars(CLAIMS, {"user": user}))
     # What was answered stays known when the question is switched off.
-    answered = [one for one in decisions if OURS.fullmatch(one.entry_id)]
+    answered = [one for one in decisions if ids.is_question(one.entry_id)]
     kept = await _decided_on(connection, answered)
     billed = {act.concert_id for show in shows.values() for act in show.bill}
     near = await _near(connection, keys[ids.COMPANION], billed if wishes.companions else ())

@@ -3,7 +3,6 @@
 What is kept for a repeat of a call names nobody but its caller: the other may be erased one day.
 """
 
-from collections.abc import Awaitable, Callable
 from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Any
@@ -108,22 +107,41 @@ Whose = Annotated[
 ]
 
 
-async def _write(
-    services: Services,
-    user: str,
-    other: str,
-    key: str | None,
-    verb: str,
-    change: Callable[[AsyncConnection], Awaitable[Stand]],
-) -> Answer[Follow]:
+class Verb(StrEnum):
+    """What a user can do about another."""
+
+    FOLLOW = "follow"
+    UNFOLLOW = "unfollow"
+    ACCEPT = "accept"
+    DECLINE = "decline"
+    BLOCK = "block"
+    UNBLOCK = "unblock"
+
+
+async def change(services: Services, user: str, other: str, verb: Verb, key: str | None = None) -> Follow:
+    """Do it; what the other is to the user then. InvalidError for oneself, else the errors of `relations`."""
     if other == user:
         raise InvalidError("The request is not valid.", [Detail(field="other", message="is yourself; take another id")])
+    now = services.clock()
 
     async def write(connection: AsyncConnection) -> Standing:
-        return Standing(state=await change(connection))
+        match verb:
+            case Verb.FOLLOW:
+                stand = await relations.follow(connection, user, other)
+            case Verb.UNFOLLOW:
+                stand = await relations.unfollow(connection, user, other, now)
+            case Verb.ACCEPT:
+                stand = await relations.accept(connection, user, other)
+            case Verb.DECLINE:
+                stand = await relations.decline(connection, user, other, now)
+            case Verb.BLOCK:
+                stand = await relations.block(connection, user, other, now)
+            case Verb.UNBLOCK:
+                stand = await relations.unblock(connection, user, other)
+        return Standing(state=stand)
 
-    done = await write_once(services.engine, Call(user, key, [verb, other]), Standing, write)
-    return Answer(data=Follow(user=other, state=done.state))
+    done = await write_once(services.engine, Call(user, key, [verb.value, other]), Standing, write)
+    return Follow(user=other, state=done.state)
 
 
 @post("/{other:str}", status_code=200, summary="Ask to follow somebody, or follow back", responses=told(400, 409))
@@ -134,7 +152,7 @@ async def follow_user(
     idempotency_key: Key = None,
 ) -> Answer[Follow]:
     """Answered alike for every id, whether or not somebody has it."""
-    return await _write(services, user, other, idempotency_key, "follow", lambda c: relations.follow(c, user, other))
+    return Answer(data=await change(services, user, other, Verb.FOLLOW, idempotency_key))
 
 
 @delete("/{other:str}", status_code=200, summary="Take a request back, or end a friendship", responses=told(400))
@@ -145,10 +163,7 @@ async def unfollow_user(
     idempotency_key: Key = None,
 ) -> Answer[Follow]:
     """At once for both: neither sees the other's shows any more. The other is not told."""
-    now = services.clock()
-    return await _write(
-        services, user, other, idempotency_key, "unfollow", lambda c: relations.unfollow(c, user, other, now)
-    )
+    return Answer(data=await change(services, user, other, Verb.UNFOLLOW, idempotency_key))
 
 
 @post(
@@ -164,7 +179,7 @@ async def accept_follow(
     idempotency_key: Key = None,
 ) -> Answer[Follow]:
     """From now on each sees what the other shows friends."""
-    return await _write(services, user, other, idempotency_key, "accept", lambda c: relations.accept(c, user, other))
+    return Answer(data=await change(services, user, other, Verb.ACCEPT, idempotency_key))
 
 
 @post(
@@ -180,10 +195,7 @@ async def decline_follow(
     idempotency_key: Key = None,
 ) -> Answer[Follow]:
     """It is not listed any more. To think better of it, follow."""
-    now = services.clock()
-    return await _write(
-        services, user, other, idempotency_key, "decline", lambda c: relations.decline(c, user, other, now)
-    )
+    return Answer(data=await change(services, user, other, Verb.DECLINE, idempotency_key))
 
 
 @get("/", summary="Requests that wait, latest first", responses=told(400))
@@ -195,7 +207,7 @@ async def list_requests(
     cursor: Cursor = None,
 ) -> Page[Other]:
     """Those to you, without what you declined; or yours, whatever became of them."""
-    return await _page(services, IN if direction is Direction.IN else OUT, user, take, cursor)
+    return await others(services, IN if direction is Direction.IN else OUT, user, take, cursor)
 
 
 @get("/", summary="Your friends, latest first", responses=told(400))
@@ -203,7 +215,7 @@ async def list_friends(
     services: NamedDependency[Services], user: NamedDependency[str], take: Take = TAKE, cursor: Cursor = None
 ) -> Page[Other]:
     """Whom you follow and who follow you."""
-    return await _page(services, FRIENDS, user, take, cursor)
+    return await others(services, FRIENDS, user, take, cursor)
 
 
 @get("/", summary="Whom you block, latest first", responses=told(400))
@@ -211,7 +223,7 @@ async def list_blocks(
     services: NamedDependency[Services], user: NamedDependency[str], take: Take = TAKE, cursor: Cursor = None
 ) -> Page[Other]:
     """They are not told."""
-    return await _page(services, BLOCKED, user, take, cursor)
+    return await others(services, BLOCKED, user, take, cursor)
 
 
 @post("/{other:str}", status_code=200, summary="Block somebody", responses=told(400, 409))
@@ -222,8 +234,7 @@ async def block_user(
     idempotency_key: Key = None,
 ) -> Answer[Follow]:
     """Ends a friendship; their requests reach you no more. They are not told."""
-    now = services.clock()
-    return await _write(services, user, other, idempotency_key, "block", lambda c: relations.block(c, user, other, now))
+    return Answer(data=await change(services, user, other, Verb.BLOCK, idempotency_key))
 
 
 @delete("/{other:str}", status_code=200, summary="Block somebody no more", responses=told(400))
@@ -234,10 +245,11 @@ async def unblock_user(
     idempotency_key: Key = None,
 ) -> Answer[Follow]:
     """You are friends again once both follow anew."""
-    return await _write(services, user, other, idempotency_key, "unblock", lambda c: relations.unblock(c, user, other))
+    return Answer(data=await change(services, user, other, Verb.UNBLOCK, idempotency_key))
 
 
-async def _page(services: Services, query: TextClause, user: str, take: int, cursor: str | None) -> Page[Other]:
+async def others(services: Services, query: TextClause, user: str, take: int, cursor: str | None) -> Page[Other]:
+    """A part of one of the lists OUT, IN, FRIENDS and BLOCKED. InvalidError for a cursor that is none."""
     before, after = place_of(cursor, str, str) if cursor else (None, None)
     asked: dict[str, Any] = {"user": user, "before": _instant(before), "after": plain("cursor", after)}
     asked |= {"most": take + 1}

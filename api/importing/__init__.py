@@ -4,5 +4,5 @@ routes     the calls                          runs      the work, apart from the
 uploads    what comes with an upload          leases    who works on an import
 views      the shapes                         writes    entries into a history, and back
 progress   server-sent events                 files     uploads in PostgreSQL
-unread     rows that could not be read
+unread     rows that could not be read                turns     who may ask setlist.fm, and when
 """

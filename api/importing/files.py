@@ -26,7 +26,7 @@ FOLDERS = "gigz-import-"
 MOST_KEPT = 20
 """Uploads of one user: those of the oldest imports that nobody works on go first."""
 
-What = Literal["upload", "unmatched"]
+What = Literal["upload", "unmatched", "entries"]
 
 PIECES = text(
     "select number, body from state.import_pieces where import_id = :id and what = :what and number > :after "
@@ -104,9 +104,9 @@ async def last_piece(connection: AsyncConnection, import_id: UUID, what: What) -
     return last
 
 
-async def fetch(engine: AsyncEngine, import_id: UUID, path: Path) -> bool:
-    """The upload as a file; False when it was removed."""
-    return await write(pieces(engine, import_id, "upload"), path)
+async def fetch(engine: AsyncEngine, import_id: UUID, path: Path, what: What = "upload") -> bool:
+    """The upload as a file, or another; False when it was removed."""
+    return await write(pieces(engine, import_id, what), path)
 
 
 async def write(told: AsyncIterable[bytes], path: Path) -> bool:
@@ -120,7 +120,7 @@ async def write(told: AsyncIterable[bytes], path: Path) -> bool:
 
 
 async def drop(connection: AsyncConnection, import_id: UUID, *what: What) -> None:
-    """Remove the pieces of an import."""
+    """Remove pieces of an import."""
     await connection.execute(DROP, {"id": import_id, "what": list(what)})
 
 

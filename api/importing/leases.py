@@ -20,6 +20,8 @@ from schemas.tables import ImportState
 
 AT_WORK = (ImportState.FETCHING, ImportState.READING, ImportState.APPLYING, ImportState.UNDOING)
 """States that somebody should be at; the statements below and an index name them, too."""
+PUT_OFF = "put off"
+"""The holder of an import that nobody is to work on before its lease is over: others of the user go on meanwhile."""
 
 ONE_OF_THE_USER = text(
     """
@@ -36,6 +38,7 @@ CLAIM = text(
         and not exists (
             select from state.imports other
             where other.user_id = i.user_id and other.import_id <> i.import_id and other.lease_until > now()
+                and other.holder <> 'put off'
         )
     returning *
     """
@@ -61,8 +64,12 @@ WAITING = text(
     """
 )
 RESTS = text(
-    "select state not in ('fetching', 'reading', 'applying', 'undoing') from state.imports where import_id = :id"
+    """
+    select state not in ('fetching', 'reading', 'applying', 'undoing') or (holder = 'put off' and lease_until > now())
+    from state.imports where import_id = :id
+    """
 )
+TOMORROW = text("select ((now() at time zone 'utc')::date + 1)::timestamp at time zone 'utc'")
 STEP = text(
     """
     insert into state.import_steps (import_id, user_id, at, who, before, after, why)
@@ -122,7 +129,7 @@ async def waiting(engine: AsyncEngine) -> list[UUID]:
 
 
 async def is_at_work(engine: AsyncEngine, import_id: UUID) -> bool:
-    """Whether somebody is at it, or should be."""
+    """Whether somebody is at it, or should be now."""
     async with engine.connect() as connection:
         return await connection.scalar(RESTS, {"id": import_id}) is False
 
@@ -133,6 +140,14 @@ async def advance(connection: AsyncConnection, import_id: UUID, **values: Any) -
     told = {name: orjson.dumps(one).decode() if isinstance(one, dict) else one for name, one in values.items()}
     changed = f"update state.imports set {names}, rev = rev + 1, updated_at = now() where import_id = :id"  # noqa: S608 - our own names
     await connection.execute(text(changed), told | {"id": import_id})
+
+
+async def put_off(connection: AsyncConnection, import_id: UUID) -> datetime:
+    """Let go of it until the next day (UTC) begins, by the database's clock; when that is. Call it with the lease."""
+    until: datetime | None = await connection.scalar(TOMORROW)
+    assert until is not None
+    await advance(connection, import_id, holder=PUT_OFF, lease_until=until, tries=0)
+    return until
 
 
 _JSON = "cast(:{} as jsonb)"

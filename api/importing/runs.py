@@ -5,6 +5,7 @@
                           |     +-PATCH-+  |              v                             |
                           +---> failed <---+----------- failed --------undo-------------+
 
+A list that nobody may ask for any more today stays `fetching`, says so in `error`, and goes on when the day is over.
 `reached` is the page, row or entry that is done; it is written with what was done, in one transaction. A first reading
 that fails removes the upload; a correction that fails leaves the reading before it in force, and `error` says why.
 """
@@ -14,8 +15,7 @@ import contextlib
 import os
 import socket
 import traceback
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
@@ -34,9 +34,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from api.errors import ApiError
 from api.importing import files, writes
-from api.importing.leases import Lease, LostLeaseError, advance, claim, is_at_work, step, waiting
-from api.imports.attended import EVERY_S, HOST, SPIDER, AttendedList
+from api.importing.leases import Lease, LostLeaseError, advance, claim, is_at_work, put_off, step, waiting
+from api.importing.turns import SetlistFmTurns
+from api.imports.attended import AttendedList, QuotaUsed, quota_used
 from api.imports.jobs import Job
+from api.imports.kept import Entry, rows_in
 from api.imports.process import Readers
 from api.imports.shapes import Code, ImportFailed
 from deploy.settings import Settings
@@ -58,7 +60,6 @@ TELL_S = 0.5
 BAD_STORE = (OperationalError, InterfaceError, PoolTimeout, OSError)
 """A bad world: it is waited for. Any other error of the store is ours."""
 
-SETLISTFM_TURN = text("select pg_advisory_xact_lock(hashtextextended('setlist.fm with the key of this gigz', 0))")
 COPIES = text(
     """
     select import_id from state.imports
@@ -81,6 +82,11 @@ class Work:
         """A file of the folder."""
         return self.folder / name
 
+    @property
+    def doubtful(self) -> bool:
+        """Whether entries of doubtful rows are taken as well."""
+        return bool(self.row.options.get("doubtful", True))
+
     def job(self, do: str, **more: Any) -> Job:
         """What a reader is asked, with the corrections that are in force."""
         told = self.row.wish if do == "dry_run" else self.row.corrections
@@ -97,7 +103,7 @@ class ImportRuns:
         self._clock = clock
         self._me = f"{socket.gethostname()}:{os.getpid()}:{uuid4().hex[:8]}"
         self._places = asyncio.Semaphore(AT_ONCE)
-        self._turns = asyncio.Lock()
+        self._turns = SetlistFmTurns(settings, engine, self._me)
         self._tasks: dict[UUID, asyncio.Task[None]] = {}
         self._looking: asyncio.Task[None] | None = None
         self._closed = False
@@ -218,14 +224,14 @@ class ImportRuns:
             await self._fail(work, state, ImportFailed(Code.BAD_DOCUMENT, text))
 
     async def _fail(self, work: Work, state: ImportState, error: ImportFailed) -> None:
-        told = {"error": {"code": error.code.value, "message": error.text.replace("\0", "")}}
+        told = {"error": _told(error)}
         before_it = work.row.dry_run is not None and state is ImportState.READING
         after = ImportState.READY if before_it else ImportState.FAILED
         async with work.lease.writing() as connection:
             if before_it:
                 told["wish"] = work.row.corrections
             elif state is ImportState.READING:
-                await files.drop(connection, work.lease.import_id, "upload", "unmatched")
+                await files.drop(connection, work.lease.import_id, "upload", "unmatched", "entries")
             await advance(connection, work.lease.import_id, state=after.value, **told)
             await self._step(connection, work, state, after, error.code.value)
 
@@ -261,41 +267,40 @@ class ImportRuns:
             last = await files.last_piece(connection, import_id, "upload")
         number = 0 if last is None else last + 1
         pages = max(1, work.row.total) if number else 1
-        address = self._settings.mirrors.get(SPIDER, HOST)
         key = self._settings.setlistfm_api_key.get_secret_value()
-        async with httpx.AsyncClient(base_url=address, headers={"user-agent": self._settings.user_agent}) as client:
-            listed = AttendedList(client, name, key, self._turn)
+        told = {"user-agent": self._settings.user_agent}
+        async with httpx.AsyncClient(base_url=self._turns.address, headers=told) as client:
+            listed = AttendedList(client, name, key, self._turns)
             while number < pages:
-                page = await listed.page(number + 1)
+                try:
+                    page = await listed.page(number + 1)
+                except QuotaUsed:
+                    async with work.lease.writing() as connection:
+                        until = await put_off(connection, import_id)
+                        said = quota_used(number, pages if number else 0, until)
+                        await advance(connection, import_id, error=_told(said))
+                    return
                 pages = page.pages
                 number += 1
                 async with work.lease.writing() as connection:
                     await files.keep_piece(connection, import_id, user, "upload", number - 1, page.lines)
-                    await advance(connection, import_id, reached=number, total=max(number, pages), tries=0)
+                    await advance(connection, import_id, reached=number, total=max(number, pages), error=None, tries=0)
         async with work.lease.writing() as connection:
             await advance(connection, import_id, state=ImportState.READING.value, reached=0, total=0)
             await self._step(connection, work, ImportState.FETCHING, ImportState.READING)
-
-    @asynccontextmanager
-    async def _turn(self) -> AsyncIterator[None]:
-        """One request to setlist.fm at a time, of all processes, each half a second after the one before."""
-        async with self._turns, self._engine.begin() as connection:  # one connection of this process, not one a list
-            await connection.execute(SETLISTFM_TURN)
-            began = monotonic()
-            yield
-            await asyncio.sleep(max(0.0, EVERY_S - (monotonic() - began)))
 
     # -- reading ------------------------------------------------------------------------------------------------------
 
     async def _read(self, work: Work) -> None:
         import_id = work.lease.import_id
         await self._upload(work)
-        unmatched = work.path("unmatched")
-        told = await self._ask(work, work.job("dry_run", out=str(unmatched)))
+        unmatched, entries = work.path("unmatched"), work.path("entries")
+        told = await self._ask(work, work.job("dry_run", out=str(unmatched), entries=str(entries)))
         report = {name: told[name] for name in ("rows", "entries", "counts", "parts", "more_parts", "samples")}
         async with work.lease.writing() as connection:
-            await files.drop(connection, import_id, "unmatched")
+            await files.drop(connection, import_id, "unmatched", "entries")
             await files.keep(connection, import_id, work.lease.user, "unmatched", unmatched)
+            await files.keep(connection, import_id, work.lease.user, "entries", entries)
             await advance(
                 connection,
                 import_id,
@@ -327,50 +332,49 @@ class ImportRuns:
 
     async def _apply(self, work: Work) -> None:
         import_id = work.lease.import_id
-        await self._upload(work)
-        corrects = await self._plan(work)
-        renamed, gone = await self._carried(work, corrects)
+        entries = await self._entries(work)
+        corrects = await self._plan(work, entries)
+        renamed, gone = await self._carried(work, entries, corrects)
         hand = self._hand(work, corrects)
         counts = dict(work.row.counts)
-        doubtful = bool(work.row.options.get("doubtful", True))
-        rows, batch = int(work.row.dry_run["rows"]), list[writes.Said]()
-        done = int(work.row.reached)
-
+        rows, done = int(work.row.dry_run["rows"]), int(work.row.reached)
         withdraws = work.row.options.get("gone") == "withdraw"
         total = rows + len(gone) * withdraws
 
-        async def write(reached: int) -> None:
+        async def write(batch: list[writes.Said], reached: int) -> None:
             async with work.lease.writing() as connection:
                 for name, number in (await writes.put(connection, hand, batch)).items():
                     counts[name] = counts.get(name, 0) + number
                 await advance(connection, import_id, reached=reached, total=total, counts=counts, tries=0)
-            batch.clear()
 
-        if done < rows:
-            async with self.readers.job(work.job("rows", after=done, doubtful=doubtful)) as answers:
-                async for what, value in answers:
-                    if what == "entry":
-                        entry_id = renamed.get(value["entry_id"], value["entry_id"])
-                        batch.append(writes.Said(entry_id, value["said"], tuple(value["facts"]), value["body"]))
-                    elif what == "row":
-                        done = value
-                        if len(batch) >= writes.BATCH or (done % writes.BATCH == 0):
-                            await write(done)
-            await write(rows)
+        with contextlib.closing(rows_in(entries, work.doubtful, after=min(done, rows))) as left:
+            while done < rows:
+                batch, taken = _batch(left, renamed)
+                done = done + taken if taken else rows
+                await write(batch, done)
         if withdraws:
             for at in range(max(0, int(work.row.reached) - rows), len(gone), writes.BATCH):
-                batch += [writes.Said(entry_id) for entry_id in gone[at : at + writes.BATCH]]
-                await write(rows + min(at + writes.BATCH, len(gone)))
+                some = [writes.Said(entry_id) for entry_id in gone[at : at + writes.BATCH]]
+                await write(some, rows + min(at + writes.BATCH, len(gone)))
         else:
             counts["gone"] = len(gone)
         async with work.lease.writing() as connection:
             now = self._clock()
+            await files.drop(connection, import_id, "entries")
             await advance(
                 connection, import_id, state=ImportState.APPLIED.value, counts=counts, applied_at=now, error=None
             )
             await self._step(connection, work, ImportState.APPLYING, ImportState.APPLIED)
 
-    async def _plan(self, work: Work) -> UUID | None:
+    async def _entries(self, work: Work) -> Path:
+        """What the dry run understood; read once more where that is not kept."""
+        path = work.path("entries")
+        if not await files.fetch(self._engine, work.lease.import_id, path, "entries"):
+            await self._upload(work)
+            await self._ask(work, work.job("rows", entries=str(path)))
+        return path
+
+    async def _plan(self, work: Work, entries: Path) -> UUID | None:
         """The import whose file this is, corrected: found once, and kept for whoever goes on."""
         options = work.row.options
         if options.get("planned"):
@@ -380,29 +384,28 @@ class ImportRuns:
             candidates = await writes.earlier(connection, hand, work.row.name, work.row.file_hash)
         corrects = None
         if candidates:
-            known = await self._known(work)
             async with self._engine.connect() as connection:
-                corrects = await writes.corrected(connection, hand, candidates, _ids_in(known))
+                corrects = await writes.corrected(connection, hand, candidates, _ids_in(entries, work.doubtful))
         async with work.lease.writing() as connection:
             total = int(work.row.dry_run["rows"])
             planned = options | {"planned": True}
             await advance(connection, work.lease.import_id, options=planned, corrects=corrects, total=total)
         return corrects
 
-    async def _known(self, work: Work) -> Path:
-        path = work.path("now")
-        if not path.exists():
-            doubtful = bool(work.row.options.get("doubtful", True))
-            await self._ask(work, work.job("known", out=str(path), doubtful=doubtful))
-        return path
-
-    async def _carried(self, work: Work, corrects: UUID | None) -> tuple[dict[str, str], list[str]]:
+    async def _carried(self, work: Work, entries: Path, corrects: UUID | None) -> tuple[dict[str, str], list[str]]:
         """Ids that entries get instead of their own, and ids that the file has no more."""
         if corrects is None:
             return {}, []
-        now, before, out = await self._known(work), work.path("before"), work.path("carried")
+        before, out = work.path("before"), work.path("carried")
         await files.write(writes.known_of(self._engine, corrects), before)
-        job = work.job("carry", out=str(out), now=str(now), before=str(before))
+        job = Job(
+            "carry",
+            name=work.row.name,
+            out=str(out),
+            doubtful=work.doubtful,
+            before=str(before),
+            now=str(entries),
+        )
         await self._ask(work, job)
         renamed, gone = {}, []
         for kind, *ids in _lines_in(out):
@@ -448,15 +451,30 @@ class ImportRuns:
                 await advance(connection, import_id, reached=reached, counts=counts, tries=0)
 
 
+def _told(error: ImportFailed) -> dict[str, Any]:
+    return {"code": error.code.value, "message": error.text.replace("\0", "")}
+
+
 def _lines_in(path: Path) -> Iterator[list[Any]]:
     with path.open("rb") as file:
         yield from map(orjson.loads, file)
 
 
-def _ids_in(path: Path) -> Iterator[list[str]]:
-    lines = _lines_in(path)
-    while some := [line[0] for line in islice(lines, writes.AT_A_TIME)]:
+def _ids_in(path: Path, doubtful: bool) -> Iterator[list[str]]:
+    ids = (entry[0] for entries in rows_in(path, doubtful) for entry in entries)
+    while some := list(islice(ids, writes.AT_A_TIME)):
         yield some
+
+
+def _batch(rows: Iterator[list[Entry]], renamed: Mapping[str, str]) -> tuple[list[writes.Said], int]:
+    """The next rows' entries, about writes.BATCH of them, and how many rows these are."""
+    batch, taken = list[writes.Said](), 0
+    for taken, entries in enumerate(islice(rows, writes.BATCH), 1):  # noqa: B007
+        for entry_id, said, facts, body in entries:
+            batch.append(writes.Said(renamed.get(entry_id, entry_id), said, tuple(facts), body))
+        if len(batch) >= writes.BATCH:
+            break
+    return batch, taken
 
 
 async def _renew(lease: Lease, work: "asyncio.Task[None]") -> None:

@@ -17,12 +17,13 @@ from typing import Any
 from uuid import UUID
 
 import orjson
-from sqlalchemy import insert, text
+from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from deploy.outbox import put_in_outbox
 from schemas.history import BackfilledEntry, Entry, EntryOrigin
-from schemas.outgoing import Outgoing, outbox_values, outgoing, tombstone
-from schemas.tables import ImportOutcome, OutboxRow
+from schemas.outgoing import Outgoing, outgoing, tombstone
+from schemas.tables import ImportOutcome
 
 STAGE = "api"
 BATCH = 500
@@ -188,7 +189,7 @@ async def put(connection: AsyncConnection, hand: Hand, entries: Sequence[Said]) 
         )
     told = {"id": hand.import_id, "user": hand.user, "rows": orjson.dumps(rows).decode()}
     await connection.execute(PUT, told)
-    await _publish(connection, messages, hand.shards)
+    await put_in_outbox(connection, messages, hand.shards)
     return counts
 
 
@@ -228,14 +229,8 @@ async def take_back(connection: AsyncConnection, hand: Hand, copies: Sequence[UU
     if withdrawn:
         counts["decided"] = int(await connection.scalar(CONFIRMED, asked | {"ids": withdrawn}) or 0)
     await connection.execute(MARK_UNDONE, asked)
-    await _publish(connection, messages, hand.shards)
+    await put_in_outbox(connection, messages, hand.shards)
     return counts
-
-
-async def _publish(connection: AsyncConnection, messages: Iterable[Outgoing], shards: int) -> None:
-    rows = [outbox_values(message, shards) for message in messages]
-    if rows:
-        await connection.execute(insert(OutboxRow), rows)
 
 
 _ENVELOPE = ("user", "entry_id", "seen_at", "origin")
@@ -281,7 +276,7 @@ async def corrected(
 
 
 async def known_of(engine: AsyncEngine, import_id: UUID) -> AsyncIterator[bytes]:
-    """What the entries of an import are known again by, in their order: lines as `worker.known_in` reads them."""
+    """What the entries of an import are known again by, in their order: lines as the reader's `carry` takes them."""
     after = 0
     while True:
         async with engine.connect() as connection:

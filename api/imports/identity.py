@@ -6,9 +6,10 @@ found among those of the file as it was imported before (`carried`).
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
+from typing import Any
 
 from api.imports.columns import texts_of
 from api.imports.shapes import Imported, Record
@@ -46,12 +47,12 @@ class Known:
     @classmethod
     def of(cls, one: Imported) -> "Known":
         """Of an entry as it was read."""
-        return cls(one.entry_id, said_hash(one.remembered), _facts(one.remembered))
+        return known_by(one, one.remembered.model_dump(mode="json", by_alias=True, exclude_none=True))
 
 
-def said_hash(remembered: Remembered) -> str:
-    """The same for entries that say the same."""
-    return content_hash(remembered.model_dump(mode="json", by_alias=True, exclude_none=True))[:24]
+def known_by(one: Imported, said: Mapping[str, Any]) -> Known:
+    """Of an entry as it was read, and what it says as JSON: the same hash for entries that say the same."""
+    return Known(one.entry_id, content_hash(said)[:24], _facts(one.remembered))
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,8 +18,9 @@ class Job:
     corrections: Mapping[str, Any] = field(default_factory=dict)
     limits: Mapping[str, int] = field(default_factory=dict)
     out: str = ""
-    """Where lines go: what could not be read, or what entries are known by."""
-    after: int = 0
+    """Where lines go: what could not be read, or which entries are which."""
+    entries: str = ""
+    """Where each row's entries go, as `api/imports/kept.py` writes them."""
     doubtful: bool = True
     before: str = ""
     now: str = ""

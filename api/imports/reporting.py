@@ -15,10 +15,13 @@ LONGER = {"original": 500, "note": 500, "why": 500, "text": 500, "columns": 1_00
 """A heading is given whole: a correction names it."""
 
 
-def report(reading: Reading, refuse: Callable[[Row], None], tell: Callable[[int, int], None]) -> dict[str, Any]:
-    """What an import would do. `refuse` gets each row that cannot be read."""
+def report(
+    reading: Reading, refuse: Callable[[Row], None], take: Callable[[Row], None], tell: Callable[[int, int], None]
+) -> dict[str, Any]:
+    """What an import would do. `take` gets each row, `refuse` those that cannot be read as well."""
 
     def each(row: Row) -> None:
+        take(row)
         if row.standing is Standing.UNREADABLE:
             refuse(row)
 

@@ -88,6 +88,8 @@ class Code(StrEnum):
     TOO_SLOW = "too_slow"
     UNKNOWN_USER = "unknown_user"
     SERVICE_AWAY = "service_away"
+    QUOTA_USED = "quota_used"
+    """Not a failure: the list waits for the next day."""
     GONE = "gone"
 
 

@@ -5,10 +5,9 @@ A job is a line of JSON on standard input, its answers are lines on standard out
 gets no environment, and opens only the files that a job names.
 
     intake     a file as it came -> the file that is kept: of photos only when and where
-    dry_run    counts, samples, layouts; what could not be read goes to a file
-    known      what each entry is known again by, into a file
-    carry      two such files -> which entries are which
-    rows       every entry from a place on, one by one
+    dry_run    counts, samples, layouts; what could not be read goes to a file, and what could to another
+    carry      what was known before, and what is read now -> which entries are which
+    rows       what could be read, into a file
 """
 
 import contextlib
@@ -25,9 +24,10 @@ import orjson
 from api.imports.identity import Known, carried
 from api.imports.intake import taken_in
 from api.imports.jobs import Job
-from api.imports.reading import Reading, read
+from api.imports.kept import known_in, rows_into
+from api.imports.reading import read
 from api.imports.reporting import report
-from api.imports.shapes import Code, Corrections, Field, Format, ImportFailed, Limits, Row, Standing
+from api.imports.shapes import Code, Corrections, Field, Format, ImportFailed, Limits
 from api.imports.unmatched import writer
 from api.imports.uploads import Upload
 from matchers.dates import Order
@@ -68,33 +68,19 @@ def work(job: Job, tell: Tell) -> Any:
         tell("at", [done, total])
 
     if job.do == "dry_run":
-        with Path(job.out).open("wb") as out:
-            return report(reading, refuse=writer(out, "unmatched.jsonl"), tell=progress)
-    if job.do == "known":
-        return _known(job, reading, progress)
+        with Path(job.out).open("wb") as out, Path(job.entries).open("wb") as entries:
+            return report(reading, refuse=writer(out, "unmatched.jsonl"), take=rows_into(entries), tell=progress)
     if job.do == "rows":
-        return _rows(job, reading, tell)
+        with Path(job.entries).open("wb") as entries:
+            take = rows_into(entries)
+            for row in reading.rows(tell=progress):
+                take(row)
+        return {"rows": reading.total}
     raise ValueError(job.do)
 
 
-def kept(row: Row, doubtful: bool) -> bool:
-    """Whether a row's entries are taken."""
-    return doubtful or row.standing is not Standing.DOUBTFUL
-
-
-def _known(job: Job, reading: Reading, progress: Callable[[int, int], None]) -> dict[str, int]:
-    count = 0
-    with Path(job.out).open("wb") as out:
-        for row in reading.rows(tell=progress):
-            for one in row.entries if kept(row, job.doubtful) else ():
-                known = Known.of(one)
-                out.write(orjson.dumps([known.entry_id, known.said, known.facts]) + b"\n")
-                count += 1
-    return {"entries": count}
-
-
-def known_in(path: str) -> Iterator[Known]:
-    """What `known` wrote, or the API out of its tables."""
+def _known_before(path: str) -> Iterator[Known]:
+    """What the API wrote out of its tables."""
     with Path(path).open("rb") as file:
         for line in file:
             entry_id, said, facts = orjson.loads(line)
@@ -103,8 +89,8 @@ def known_in(path: str) -> Iterator[Known]:
 
 def _carry(job: Job) -> dict[str, Any]:
     """Ids that entries get instead of their own, into a file a line each; and those that the file has no more."""
-    now = list(known_in(job.now))
-    found = carried(list(known_in(job.before)), now)
+    now = list(known_in(Path(job.now), job.doubtful))
+    found = carried(list(_known_before(job.before)), now)
     with Path(job.out).open("wb") as out:
         for one, entry_id in zip(now, found.ids, strict=True):
             if one.entry_id != entry_id:
@@ -112,20 +98,6 @@ def _carry(job: Job) -> dict[str, Any]:
         for entry_id in found.gone:
             out.write(orjson.dumps(["gone", entry_id]) + b"\n")
     return {"gone": len(found.gone)}
-
-
-def _rows(job: Job, reading: Reading, tell: Tell) -> dict[str, int]:
-    tell("at", [job.after, reading.total])
-    done = job.after
-    for row in reading.rows(after=job.after):
-        for one in row.entries if kept(row, job.doubtful) else ():
-            known = Known.of(one)
-            said = one.remembered.model_dump(mode="json", by_alias=True, exclude_none=True)
-            body = {name: value for name, value in said.items() if value != []}
-            tell("entry", {"entry_id": one.entry_id, "said": known.said, "facts": known.facts, "body": body})
-        done += 1
-        tell("row", done)
-    return {"rows": reading.total}
 
 
 # -- the process ------------------------------------------------------------------------------------------------------

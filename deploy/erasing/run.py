@@ -29,6 +29,7 @@ from deploy.erasing.search import (
     search_postgres,
     written_in,
 )
+from deploy.outbox import put_in_outbox
 from deploy.settings import Settings
 from schemas.erasure import How
 
@@ -45,6 +46,8 @@ OTHERS_IDS = text(
     """
     select entry_id from state.entries where user_id <> :user and entry_id = any(cast(:ids as text[]))
     union select entry_id from state.suggestions where user_id <> :user and entry_id = any(cast(:ids as text[]))
+    union select entry_id from state.decisions where user_id <> :user and entry_id = any(cast(:ids as text[]))
+    union select entry_id from state.journal where user_id <> :user and entry_id = any(cast(:ids as text[]))
     """
 )
 OTHERS_WORDS = text(
@@ -244,7 +247,7 @@ async def _end_topics(settings: Settings, engine: AsyncEngine, user: str, before
     scanned = await topics.scan(settings, names, topics.mine(user))
     records = stores.tombstones(topics.alive(scanned.found), user)
     async with engine.begin() as connection:
-        await stores.put_in_outbox(connection, records, settings.outbox_shards)
+        await put_in_outbox(connection, records, settings.outbox_shards)
         sent: dict[str, int] = {}
         for record in records:
             sent[f"kafka {record.topic}"] = sent.get(f"kafka {record.topic}", 0) + 1

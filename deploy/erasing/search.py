@@ -151,17 +151,33 @@ class Searched:
 async def search_kafka(settings: Settings, needles: Needles, now: datetime, tell: Callable[[str], None]) -> Searched:
     """All topics of the broker, from their first messages."""
     names = await topics.all_topics(settings)
-    own = topics.mine(needles.user)
     scanned = await topics.scan(
-        settings,
-        names,
-        lambda topic, key, value: own(topic, key, value) or bool(_kinds(needles, topic, key, value)),
-        tell=lambda number: tell(f"Kafka: {number:,} messages read"),
+        settings, names, _holding(needles), tell=lambda number: tell(f"Kafka: {number:,} messages read")
     )
     found: list[Finding] = []
     for topic, messages in topics.by_topic(scanned.found).items():
         found += _judged(needles, topic, messages, now)
     return Searched({"kafka": {"topics": len(names), "messages": scanned.messages}}, found)
+
+
+def _holding(needles: Needles) -> topics.Look:
+    """Messages that hold something of the user; where keys end with a tombstone, also what came after them."""
+    own = topics.mine(needles.user)
+    held: set[tuple[str, str]] = set()
+
+    def look(topic: str, key: str, value: bytes | None) -> bool:
+        if own(topic, key, value) or _kinds(needles, topic, key, value):
+            if _ends_with_tombstones(topic):
+                held.add((topic, key))
+            return True
+        return (topic, key) in held
+
+    return look
+
+
+def _ends_with_tombstones(topic: str) -> bool:
+    place = erasure.TOPICS.get(topic)
+    return place is not None and place.how is How.TOMBSTONES
 
 
 def _kinds(needles: Needles, topic: str, key: str, value: bytes | None) -> list[str]:
@@ -170,6 +186,10 @@ def _kinds(needles: Needles, topic: str, key: str, value: bytes | None) -> list[
         with contextlib.suppress(MessageError, ValueError):
             kinds += needles.kinds_in(Rejection.from_bytes(value).original_bytes or b"")
     return kinds
+
+
+def _kinds_of(needles: Needles, message: topics.Message) -> list[str]:
+    return _kinds(needles, message.topic, message.key, message.value)
 
 
 def _judged(needles: Needles, topic: str, messages: list[topics.Message], now: datetime) -> Iterator[Finding]:
@@ -181,26 +201,43 @@ def _judged(needles: Needles, topic: str, messages: list[topics.Message], now: d
         yield Finding(topic, "messages", len(messages), Verdict.EXPIRES, until, f"kept for {days} days, then deleted")
         return
     own = topics.mine(needles.user)
-    if place is not None and place.how is How.TOMBSTONES:
+    if _ends_with_tombstones(topic):
         config = BY_NAME[topic].config
         compaction = timedelta(milliseconds=int(config["max.compaction.lag.ms"]) + int(config["segment.ms"]))
         mine = [one for one in messages if own(one.topic, one.key, one.value) or one.key.startswith(f"{needles.user}/")]
         ends = [one for one in mine if one.value is None]
         waiting = topics.superseded(mine)
+        kept = timedelta(milliseconds=int(config["delete.retention.ms"]))
         if ends:
-            kept = timedelta(milliseconds=int(config["delete.retention.ms"]))
             why = "keys of tombstones: consumers have this long to read them; gone with the compaction after that"
             yield Finding(topic, "tombstones", len(ends), Verdict.EXPIRES, newest + compaction + kept, why)
         if waiting:
             why = "a tombstone follows; gone when the broker compacts, once another message closed the segment"
             yield Finding(topic, "messages", len(waiting), Verdict.EXPIRES, now + compaction, why)
-        gone = {(one.place, one.offset) for one in (*ends, *waiting)}
-        messages = [one for one in messages if (one.place, one.offset) not in gone]
+        owned = {(one.place, one.offset) for one in mine}
+        held = [one for one in messages if (one.place, one.offset) in owned or _kinds_of(needles, one)]
+        theirs = [
+            one
+            for one in topics.followed(messages)
+            if (one.place, one.offset) not in owned and _said_by_others(needles, one)
+        ]
+        if theirs:
+            why = "of others who wrote the same and took it back, or were erased; gone when the broker compacts it"
+            until = max(newest + compaction + kept, now + compaction)
+            yield Finding(topic, "messages of others", len(theirs), Verdict.EXPIRES, until, why)
+        gone = {(one.place, one.offset) for one in (*ends, *waiting, *theirs)}
+        messages = [one for one in held if (one.place, one.offset) not in gone]
     if messages:
         first = messages[0]
-        kinds = sorted({kind for one in messages for kind in _kinds(needles, one.topic, one.key, one.value)})
+        kinds = sorted({kind for one in messages for kind in _kinds_of(needles, one)})
         why = f"first at partition {first.partition}, offset {first.offset}"
         yield Finding(topic, f"messages with {', '.join(kinds)}", len(messages), Verdict.LEFT, None, why)
+
+
+def _said_by_others(needles: Needles, message: topics.Message) -> bool:
+    """Whether it holds an entry's id or words of the user's, and not the user's id: somebody else wrote the same."""
+    kinds = _kinds_of(needles, message)
+    return bool(kinds) and "the id" not in kinds
 
 
 # -- PostgreSQL ---------------------------------------------------------------------------------------------------

@@ -4,20 +4,21 @@ The user is in the ledger before: nobody else writes these rows any more.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import orjson
-from sqlalchemy import LargeBinary, Table, insert, text
+from sqlalchemy import LargeBinary, Table, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from deploy.erasing import ErasureError, ledger
+from deploy.outbox import put_in_outbox
 from deploy.wanted import recount
 from schemas import erasure
 from schemas.erasure import How, Place
 from schemas.message import new_trace
-from schemas.outgoing import Outgoing, outbox_values, tombstone
-from schemas.tables import Base, OutboxRow
+from schemas.outgoing import Outgoing, tombstone
+from schemas.tables import Base
 from schemas.topics import BY_NAME, TOPICS
 
 if TYPE_CHECKING:
@@ -191,13 +192,6 @@ def tombstones(keys: Iterable[tuple[str, str]], user: str) -> list[Outgoing]:
         )
         for topic, key in sorted(keys)
     ]
-
-
-async def put_in_outbox(connection: AsyncConnection, records: Sequence[Outgoing], shards: int) -> None:
-    """Publish these after the commit, in this order."""
-    rows: list[dict[str, Any]] = [outbox_values(record, shards) for record in records]
-    if rows:
-        await connection.execute(insert(OutboxRow), rows)
 
 
 async def vacuum(engine: AsyncEngine) -> list[str]:

@@ -173,6 +173,15 @@ def superseded(found: Sequence[Message]) -> list[Message]:
     return [one for one in found if one.value is not None and one.offset < ended.get((one.place, one.key), -1)]
 
 
+def followed(found: Sequence[Message]) -> list[Message]:
+    """Tombstones, and bodies that any other message of their key follows: the broker forgets them by itself."""
+    last: dict[tuple[TopicPartition, str], int] = {}
+    for message in found:
+        at = (message.place, message.key)
+        last[at] = max(last.get(at, -1), message.offset)
+    return [one for one in found if one.value is None or one.offset < last[one.place, one.key]]
+
+
 def due(found: Sequence[Message], now: datetime) -> list[Message]:
     """What the broker is to forget at its next compaction: bodies that a tombstone follows, and tombstones that
     consumers have had their time to read."""

@@ -26,6 +26,7 @@ from deploy.failures import Meaning, pauses, postgres_meaning
 from deploy.settings import Settings
 from schemas.message import body_without_nul
 from schemas.raw import RawKind, RawMessage
+from spiders.formats.base import told_night
 
 T = TypeVar("T")
 PAGE = 500
@@ -65,7 +66,7 @@ class Sighting(NamedTuple):
     scope: str
     vanished: bool
     night: date | None
-    """The date of the fields, where it is one."""
+    """Of the fields' date, where it can be told."""
     record: bytes
     """What its vanishing will be told with, as JSON: url, spider, fields, seen_at."""
 
@@ -102,16 +103,9 @@ def sighting(message: RawMessage, key: Key, *, at: datetime, run_id: UUID, scope
         run_id,
         scope,
         message.kind is RawKind.VANISHED,
-        _night(message.fields.get("date")),
+        told_night(message.fields.get("date")),
         orjson.dumps(record, option=orjson.OPT_NON_STR_KEYS),
     )
-
-
-def _night(written: Any) -> date | None:
-    try:
-        return date.fromisoformat(written[:10]) if isinstance(written, str) else None
-    except ValueError:
-        return None
 
 
 @dataclass(frozen=True)

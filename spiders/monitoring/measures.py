@@ -10,10 +10,10 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from deploy.meters import SpiderFigures
 from deploy.settings import Settings
+from deploy.turns import quota_of
 from schemas.tables import QuotaRow, RunRow, RunState
 from spiders.delivery.spool import FOLDER, SUFFIX
 from spiders.monitoring.judgements import ACCEPTED
-from spiders.polite.limits import quota_of
 from spiders.sources import SPIDERS
 
 BAD = (RunState.FAILED, RunState.LOST)

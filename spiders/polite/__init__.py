@@ -25,10 +25,11 @@ from scrapy.settings import Settings as ScrapySettings
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from deploy.settings import Settings
+from deploy.turns import LONGEST_WAIT_S, quota_of
 from spiders.formats.base import SourceSpider, utc_now
 from spiders.polite.download import Download, OwnFile
 from spiders.polite.guard import Guard, Refused, port_of
-from spiders.polite.limits import LONGEST_WAIT_S, Limits, quota_of
+from spiders.polite.limits import Limits
 from spiders.polite.manners import (
     OWN,
     Asking,

@@ -26,10 +26,11 @@ from scrapy.robotstxt import ProtegoRobotParser, RobotParser
 from scrapy.utils.httpobj import urlparse_cached
 from sqlalchemy.exc import SQLAlchemyError
 
+from deploy.turns import LONGEST_WAIT_S, means_the_day
 from spiders.formats.base import SURE_SECRET, Item, Left, SourceSpider, spellings, utc_now
 from spiders.polite.download import check_leaving, host_of, larger, leaving
 from spiders.polite.guard import Guard, Refused, plain
-from spiders.polite.limits import LONGEST_WAIT_S, Limits, LimitsAway, QuotaUsed, pause
+from spiders.polite.limits import Limits, LimitsAway, QuotaUsed, pause
 
 FIRST_WAIT_S = 1.0
 ROBOTS_RETRIES = 2
@@ -39,7 +40,6 @@ MOST_BEYOND = 100_000
 """Links remembered that are too deep: enough that some of an endless site are among them."""
 OWN = "own hosts"
 """The slot of those that are asked without a pause."""
-_A_DAY = re.compile(rb"quota|daily|(?:a|per) day", re.IGNORECASE)
 
 
 class Manners:
@@ -236,7 +236,7 @@ class PatientRetry(Manners, RetryMiddleware):
         too_long = asked is not None and asked > LONGEST_WAIT_S
         if asked is not None:
             await self._tell_all(request, asked)
-        if response.status == 429 and ((too_long and self.spider.key_setting) or _A_DAY.search(response.body[:10_000])):
+        if response.status == 429 and means_the_day(asked, response.body, bool(self.spider.key_setting)):
             await self._used_up(request)
         if not isinstance(again, Request) or too_long:
             return response

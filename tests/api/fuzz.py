@@ -24,7 +24,7 @@ from typing import Any
 from api.tokens import issue_token
 from deploy.migrate import migrate_stores
 from deploy.settings import Settings
-from tests.api.serving import serving
+from tests.api.processes import running
 from tests.bench.api_data import Known, fill
 from tests.support import ROOT, running_engines
 
@@ -102,13 +102,13 @@ def fuzz(
     lasting = settings.model_copy(update={"access_token_minutes": 600})
     token = issue_token(lasting, USER, datetime.now(UTC))
     with tempfile.TemporaryDirectory() as folder:
-        log, config = Path(folder) / "api.log", Path(folder) / "schemathesis.toml"
+        config = Path(folder) / "schemathesis.toml"
         document = json.loads(DOCUMENT.read_text(encoding="utf-8"))
         config.write_text(with_what_is_there(CONFIG.read_text(encoding="utf-8"), document, known), encoding="utf-8")
-        with serving(settings, log) as address:
+        with running(settings, rate_limits=False, level="WARNING") as api:
             argv = [
                 str(Path(sys.executable).with_name("schemathesis")),
-                *("--config-file", str(config), "run", str(DOCUMENT), "--url", address),
+                *("--config-file", str(config), "run", str(DOCUMENT), "--url", api.address),
                 *("--header", f"Authorization: Bearer {token}", "--checks", "all"),
                 *("--max-examples", str(examples), "--seed", str(seed), "--phases", phases, "--workers", str(workers)),
                 *("--generation-database", "none", "--no-color", "--continue-on-failure"),
@@ -117,7 +117,7 @@ def fuzz(
             run = subprocess.run(
                 argv, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=LONGEST_S
             )
-        bugs = [line for line in log.read_text(encoding="utf-8").splitlines() if "internal_error" in line]
+            bugs = [line for line in api.log().splitlines() if "internal_error" in line]
     told = run.stdout + "".join(f"\nin the API's log: {line}" for line in bugs)
     return Verdict(run.returncode == 0 and not bugs, told)
 

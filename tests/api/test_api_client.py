@@ -82,6 +82,8 @@ async def test_a_show_is_found_confirmed_undone_and_confirmed_again_through_the_
     undone = await function("suggestions", "undo").asyncio(found.suggestion_id, client=mine)
     assert undone.data.undoes == decided.data.decision_id
     assert (await function("journal", "read_journal").asyncio(client=mine)).data == []
+    snoozed = await function("suggestions", "snooze").asyncio(found.suggestion_id, client=mine)
+    assert snoozed.data.action == "snoozed" and (snoozed.data.until - clock()).days == 30
 
     own = model("OwnShow")(artist="The Paper Kites", night=date(2011, 5, 6), city="Melbourne")
     written = await function("journal", "write_show").asyncio(client=mine, body=own)

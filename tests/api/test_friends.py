@@ -1,6 +1,8 @@
 """Friends: both ways or not at all, shown only what is shown, and nothing to be learned by trying."""
 
 import asyncio
+from datetime import date
+from random import Random
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -286,6 +288,88 @@ async def test_friends_shows_come_in_pages_by_friend_and_year(people: list[Perso
     assert found == whole
     assert {friend for friend, _ in await ann.sees(f"?friend={bob.user}")} == {bob.user}
     assert await ann.sees(f"?friend={uuid4().hex}") == []
+    assert await ann.sees("?year=1995") == []
+
+
+async def in_pages(ann: Person, take: int, query: str = "") -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = []
+    cursor = ""
+    while cursor is not None:
+        page = (await ann.ask("GET", f"/friends/shows?take={take}{query}{cursor and '&cursor=' + cursor}")).json()
+        found += page["data"]
+        cursor = page["meta"]["next_cursor"]
+    return found
+
+
+async def test_a_friends_journal_is_shown_whole_and_nothing_hidden_in_pages_of_any_size(
+    people: list[Person], story: Story
+) -> None:
+    """Shows on several lines, under ids of before, hidden, taken back, of one night: as counted here."""
+    ann, bob, cid = people
+    dice = Random(7)
+    told: set[tuple[str, str]] = set()
+    for friend in (bob, cid):
+        await befriend(ann, friend)
+        await friend.prefer(journal="friends" if friend is bob else "private")
+        for number in range(9):
+            night = date(2001 + number // 2, 5, 1 + number % 2)
+            concert = await at_a_show(story, READING.model_copy(update={"night": night}))
+            old = await was_called(story, concert) if number % 3 == 0 else concert.concert_id
+            hidden, there = False, False
+            for line in range(1 + number % 3):
+                known_as = dice.choice((concert.concert_id, old))
+                show = await friend.was_at(concert.model_copy(update={"concert_id": known_as}), f"e{number}-{line}")
+                if dice.random() < 0.2:
+                    await friend.say("undo", show)
+                    continue
+                there = True
+                wish = dice.choice(("friends", "friends", "private", None))
+                await friend.keep(show, visibility=wish, rating=3, shared=["rating"])
+                hidden |= wish == "private" or (wish is None and friend is cid)
+            if there and not hidden:
+                told.add((friend.user, str(concert.concert_id)))
+    assert len(told) > 6
+    whole = await in_pages(ann, 100)
+    assert len(whole) == len(told) == len({(one["friend"], one["concert_id"]) for one in whole})
+    assert {(one["friend"], one["concert_id"]) for one in whole} == told
+    assert [one["concert"]["night"] for one in whole] == sorted((o["concert"]["night"] for o in whole), reverse=True)
+    assert {one["rating"] for one in whole} == {3}
+    for take in (1, 2, 5):
+        assert await in_pages(ann, take) == whole
+    for year in (2001, 2003):
+        found = await in_pages(ann, 2, f"&year={year}")
+        assert found == [one for one in whole if one["concert"]["night"].startswith(str(year))]
+    assert await in_pages(ann, 2, f"&friend={bob.user}") == [one for one in whole if one["friend"] == bob.user]
+
+
+async def was_called(story: Story, concert: Concert) -> UUID:
+    """An id that the concert had before: resolve keeps who holds its listing now."""
+    old, listing = uuid4(), uuid4()
+    async with story.engine.begin() as connection:
+        for statement in (
+            "insert into state.concerts (concert_id, anchor_listing_id, anchor_act, live, rev, night, keys, body) "
+            "values (:old, :listing, 'Radiohead', false, 1, '1994-08-27', '{}', '{}')",
+            "insert into state.concert_members (listing_id, act, concert_id) values (:listing, 'Radiohead', :now)",
+        ):
+            await connection.execute(text(statement), {"old": old, "listing": listing, "now": concert.concert_id})
+    return old
+
+
+async def test_a_show_that_the_sources_moved_tells_its_night_of_now_and_is_listed_where_it_was_confirmed(
+    people: list[Person], story: Story
+) -> None:
+    ann, bob, _ = people
+    await befriend(ann, bob)
+    await bob.prefer(journal="friends")
+    concert = await at_a_show(story)
+    await bob.was_at(concert)
+    moved = concert.model_copy(update={"night": date(1995, 1, 1)})
+    async with story.engine.begin() as connection:
+        await connection.execute(
+            text("update catalogue.concerts set night = :night, body = cast(:body as jsonb) where concert_id = :id"),
+            {"night": moved.night, "body": moved.to_bytes().decode(), "id": concert.concert_id},
+        )
+    assert await ann.sees() == await ann.sees("?year=1994") == [(bob.user, "1995-01-01")]
     assert await ann.sees("?year=1995") == []
 
 

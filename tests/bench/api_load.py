@@ -25,7 +25,7 @@ from typing import Any
 from api.tokens import issue_token
 from deploy.migrate import migrate_stores
 from deploy.settings import Settings
-from tests.api.serving import serving
+from tests.api.processes import started
 from tests.bench.api_data import Known, fill
 from tests.bench.machine import machine, versions
 from tests.bench.report import table
@@ -127,10 +127,10 @@ def run(settings: Settings, asked: argparse.Namespace, folder: Path) -> dict[str
     # What a process is started with is what `gigz api` has; its level of logs is that of production.
     local = settings.model_copy(update={"log_format": "json", "log_level": "INFO"})
     with (
-        serving(local, folder / "api.log", "gigz", "api", "--port", "0") as address,
-        serving(local, folder / "bare.log", "tests.bench.api_bare") as bare,
+        started(local, "gigz", "api", "--port", "0") as api,
+        started(local, "tests.bench.api_bare") as bare,
     ):
-        times = _ask(settings, asked, folder, known, address, bare)
+        times = _ask(settings, asked, folder, known, api.address, bare.address)
     found = measured(times)
     return {
         **at,

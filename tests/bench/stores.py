@@ -19,6 +19,7 @@ from deploy.feed import to_record
 from deploy.local import workers
 from deploy.local.processes import Process, Processes
 from deploy.local.room import python_environment
+from deploy.outbox import put_in_outbox
 from deploy.settings import Settings, environment_for
 from matchers.normalise import normalise
 from matchers.refused import Refused
@@ -27,7 +28,6 @@ from schemas.listing import Listing
 from schemas.message import new_trace
 from schemas.outgoing import Outgoing, outgoing
 from schemas.raw import RawEvent
-from streams.sql import put_in_outbox
 from tests.bench.bare import group_of_bare, topics_of_bare
 from tests.bench.inputs import SEEN, listings
 from tests.bench.measuring import Drained, drain, drain_stage, engines, group_backlog

@@ -11,7 +11,17 @@ from typer.testing import CliRunner
 from deploy.erasing import ErasureError, ledger, run, stores, topics
 from deploy.erasing.receipt import Receipt
 from deploy.erasing.run import read_receipt
-from deploy.erasing.search import Finding, Needles, Searched, Verdict, _judged_here, needles_of, written_in
+from deploy.erasing.search import (
+    Finding,
+    Needles,
+    Searched,
+    Verdict,
+    _holding,
+    _judged,
+    _judged_here,
+    needles_of,
+    written_in,
+)
 from deploy.local.kafka import PROPERTIES
 from gigz import app
 from schemas import erasure
@@ -244,6 +254,48 @@ def test_words_are_notes_and_names_also_of_what_shows_an_entry() -> None:
     assert written_in(json.dumps(entry).encode()) == ["n", "Bo"]
     assert written_in(json.dumps({"entry": entry}).encode()) == ["n", "Bo"]
     assert written_in(b"not json") == written_in(None) == written_in(b"[]") == []
+
+
+OTHER = "0b7d4c225f3c9a1ea96e8f10d4b7c3aa"
+LINE = "3f9a0c2b7d114e55"
+"""An entry's id, derived from what was written: whoever writes the same line has the same."""
+NOTE = "rain all day, and the umbrella flew off the bridge"
+
+
+def told_of(*said: tuple[str, bytes | None]) -> list[tuple[str, int, Verdict]]:
+    """What a search says of these messages, keys and bodies in their order."""
+    needles = needles_of(ID, [LINE], [NOTE])
+    look = _holding(needles)
+    found = [message(offset, key, body) for offset, (key, body) in enumerate(said) if look(HISTORY, key, body)]
+    judged = _judged(needles, HISTORY, found, AT) if found else ()
+    return [(one.what, one.count, one.verdict) for one in judged]
+
+
+def test_what_another_wrote_as_well_and_was_erased_holds_up_nobody() -> None:
+    body = json.dumps({"user": OTHER, "note": NOTE}).encode()
+    theirs = [(f"{OTHER}/{LINE}", body), (f"{OTHER}/{LINE}", None)]
+    assert told_of(*theirs) == [("messages of others", 2, Verdict.EXPIRES)]
+    assert told_of((f"{OTHER}/e1", body), (f"{OTHER}/e1", None)) == [("messages of others", 1, Verdict.EXPIRES)]
+    mine = [(f"{ID}/{LINE}", json.dumps({"user": ID, "note": NOTE}).encode()), (f"{ID}/{LINE}", None)]
+    assert told_of(*theirs, *mine) == [
+        ("tombstones", 1, Verdict.EXPIRES),
+        ("messages", 1, Verdict.EXPIRES),
+        ("messages of others", 2, Verdict.EXPIRES),
+    ]
+
+
+def test_a_note_that_another_changed_since_expires_and_one_that_stands_is_left() -> None:
+    body, other = (json.dumps({"user": OTHER, "note": note}).encode() for note in (NOTE, "dry"))
+    assert told_of((f"{OTHER}/e1", body), (f"{OTHER}/e1", other)) == [("messages of others", 1, Verdict.EXPIRES)]
+    assert told_of((f"{OTHER}/e1", other), (f"{OTHER}/e1", body)) == [("messages with words", 1, Verdict.LEFT)]
+    assert told_of((f"{OTHER}/e1", body), (f"{OTHER}/e2", None)) == [("messages with words", 1, Verdict.LEFT)]
+
+
+def test_the_users_id_in_a_message_of_another_is_left_whatever_follows() -> None:
+    body = json.dumps({"user": OTHER, "note": f"{NOTE} {ID}"}).encode()
+    assert told_of((f"{OTHER}/e1", body), (f"{OTHER}/e1", None)) == [("messages with the id, words", 1, Verdict.LEFT)]
+    mine = json.dumps({"user": ID, "note": NOTE}).encode()
+    assert told_of((f"{ID}/{LINE}", mine))[0][2] is Verdict.LEFT, "no tombstone follows"
 
 
 # -- the receipt ------------------------------------------------------------------------------------------------------

@@ -34,6 +34,7 @@ from deploy.failures import (
     postgres_meaning,
 )
 from deploy.settings import SettingsError, load
+from schemas.outgoing import Origin
 from sinks.errors import BadRows, StoreAway, StoreRefuses
 from sinks.postgres import store_error
 from spiders.delivery import seen
@@ -275,3 +276,19 @@ def test_a_window_moves_on_and_forgets_what_fell_out() -> None:
     window((60, 50), *[(60, 0)] * 9, (60, 50))()
     with pytest.raises(TooManyRejections):
         window((50, 50), (50, 0), (60, 45), (30, 30))()
+
+
+def test_of_what_was_sent_again_only_what_is_rejected_beyond_the_new_is_known() -> None:
+    made = RejectionWindow(size=100, limit=0.5)
+    one, other, later = (Origin("gigz.raw-event.v1", 0, n) for n in (1, 2, 9))
+    made.count(3, [str(one), str(one)], [(one, one), (later, one), (other, other)])  # the new one, and it again
+    made.count(2, [str(one)], [(one, one), (later, one)])  # one of the two: it may be the new one
+    made.count(2, [str(one), str(one)], [(later, one), (other, one)])  # sent again twice
+    made.count(1, ["gigz.raw-event.v1:-1:-1"], [(later, one)])  # what came of it was too large: not the same rejection
+    assert [tuple(batch) for batch in made._batches] == [(2, 1), (2, 1), (0, 0), (1, 1)]
+
+
+def test_where_messages_stood_is_not_asked_while_nothing_is_rejected() -> None:
+    made = RejectionWindow(size=100, limit=0.5)
+    made.count(5, [], (pytest.fail("asked") for _ in range(5)))
+    assert list(made._batches) == [(5, 0)]

@@ -28,6 +28,7 @@ from deploy.clients import kafka_consumer, postgres_engine
 from deploy.flow import gauge
 from deploy.local import workers
 from deploy.migrate import migrate_postgres
+from deploy.outbox import put_in_outbox
 from deploy.settings import Settings
 from deploy.topics import apply_topics
 from matchers.normalise import normalise
@@ -40,7 +41,6 @@ from schemas.rows import entry_from_row, raw_from_row
 from schemas.suggestion import Suggestions
 from streams import resolve
 from streams.record import Record
-from streams.sql import put_in_outbox
 from streams.store_resolve import ResolveStore
 from tests.faults.known_input import FIRST, HALLS, SECOND, TOWNS
 from tests.support import running_engines

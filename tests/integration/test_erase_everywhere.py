@@ -39,6 +39,7 @@ from deploy.local import workers
 from deploy.local.demo.run import Steps, start_all, stream
 from deploy.local.processes import Processes
 from deploy.migrate import migrate_stores
+from deploy.outbox import put_in_outbox
 from deploy.replay import Filters, replay
 from deploy.settings import Settings, environment_for, load
 from deploy.topics import apply_topics
@@ -544,7 +545,7 @@ async def test_without_a_relay_the_tombstones_are_published_here(whole: Settings
         async with engine.begin() as connection:
             records = [outgoing(row, trace="t", stage="api") for row in rows]
             records += stores.tombstones({(Entry.topic, "no-relay/e1")}, "no-relay")
-            await stores.put_in_outbox(connection, records, whole.outbox_shards)
+            await put_in_outbox(connection, records, whole.outbox_shards)
         await topics.until_published(whole, engine)
         scanned = await topics.scan(whole, [Entry.topic], topics.mine("no-relay"))
         assert [one.value is None for one in scanned.found] == [False, True]

@@ -1,6 +1,8 @@
 """A user who asked is erased by the scheduler, whatever is killed meanwhile; the receipt answers without a token."""
 
 import asyncio
+import contextlib
+import signal
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
@@ -17,13 +19,15 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from api.app import create_app
 from api.tokens import issue_token
 from deploy.clients import kafka_producer, postgres_engine, publish
-from deploy.erasing import run, waiting
+from deploy.erasing import ledger, run, waiting
 from deploy.migrate import migrate_stores
 from deploy.settings import Settings, environment_for
 from deploy.topics import apply_topics
 from schemas.history import Entry
 from schemas.outgoing import Outgoing
+from tests.api.processes import started
 from tests.api.support import reach
+from tests.faults.mortal_api import LEAVING
 from tests.support import ROOT, running_engines
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(300)]
@@ -67,11 +71,13 @@ def bearer(settings: Settings, user: str) -> dict[str, str]:
     return {"Authorization": f"Bearer {issue_token(settings, user, utc())}"}
 
 
-async def somebody(settings: Settings, engine: AsyncEngine, client: httpx.AsyncClient, friend: str) -> str:
+async def somebody(
+    settings: Settings, engine: AsyncEngine, client: httpx.AsyncClient, friend: str, mark: str | None = None
+) -> str:
     """A user with lines in PostgreSQL and in Kafka, and a friend who stays."""
     user = uuid4().hex
     mine, theirs = bearer(settings, user), bearer(settings, friend)
-    mark = uuid4().hex[:12]
+    mark = mark or uuid4().hex[:12]
     assert (await client.post("/v1/history", headers=mine, json={"entries": lines(mark)})).status_code == 202
     body = {"artist": f"The {mark} Kites", "night": "2011-05-06", "note": "Upstairs, by the window, to the end."}
     assert (await client.post("/v1/journal", headers=mine, json=body)).status_code == 201
@@ -153,6 +159,59 @@ async def test_whoever_asked_is_erased_and_the_work_goes_on_where_it_was_cut(
     for path in ("/v1/friends", "/v1/follows?direction=out", "/v1/follows"):
         assert (await client.get(path, headers=mine)).json()["data"] == []
     assert await waiting.erase_waiting(whole, engine, utc) == 0
+
+
+async def test_two_who_wrote_the_same_lines_are_erased_one_after_the_other(
+    whole: Settings, engine: AsyncEngine, client: httpx.AsyncClient
+) -> None:
+    """What the first one wrote is in Kafka until the broker compacts, under ids that the second one has as well."""
+    friend, mark = uuid4().hex, uuid4().hex[:12]
+    for _ in range(2):
+        user = await somebody(whole, engine, client, friend, mark)
+        address = await leave(whole, client, user)
+        assert await waiting.erase_waiting(whole, engine, utc) == 1
+        told = await receipt_at(client, address)
+    assert told["state"] == "done" and await names(engine, user) == {}
+    found = {one["what"]: one for one in told["receipt"]["found"] if one["where"] == Entry.topic}
+    # Of each line the message and its tombstone, and of the journal's the same.
+    assert found["messages of others"]["count"] == found["messages"]["count"] + found["tombstones"]["count"] == 8
+
+
+@pytest.mark.long
+async def test_whoever_leaves_an_api_that_is_killed_is_erased_or_not_at_all(
+    whole: Settings, engine: AsyncEngine, client: httpx.AsyncClient
+) -> None:
+    addresses = {}
+    for way in LEAVING:
+        user = await somebody(whole, engine, client, uuid4().hex)
+        sent: dict[str, Any] = {"headers": bearer(whole, user), "json": {"confirm": user}}
+        answer = None
+        with started(whole, "tests.faults.mortal_api", way) as api, contextlib.suppress(httpx.TransportError):
+            async with httpx.AsyncClient(base_url=api.address, trust_env=False) as caller:
+                answer = await caller.request("DELETE", "/v1/me", **sent)
+        assert api.process.returncode == -signal.SIGKILL, way
+        assert answer is None or way == "answered"
+        async with engine.connect() as connection:
+            entered = await ledger.known(connection, user)
+            query = text("select receipt_id from state.erasures where user_id = :user")
+            asked = await connection.scalar(query, {"user": user})
+        assert (entered and entered.receipt_id) == asked, "the ledger and the request, or neither"
+        assert (asked is None) == (way == "entered"), way
+        if asked is None:
+            assert (await client.get("/v1/me", headers=sent["headers"])).status_code == 200
+            addresses[user] = await leave(whole, client, user)
+        else:
+            addresses[user] = f"/v1/erasures/{asked}"
+            assert answer is None or answer.json()["data"]["address"] == addresses[user]
+        for _ in range(2):  # the same call again
+            again = await client.request("DELETE", "/v1/me", **sent)
+            error = again.json()["error"]
+            assert again.status_code == 401
+            assert error["details"] == [{"field": "receipt", "message": addresses[user]}], way
+    assert await waiting.erase_waiting(whole, engine, utc) == len(LEAVING)
+    for user, address in addresses.items():
+        assert (await receipt_at(client, address))["state"] == "done"
+        assert await names(engine, user) == {}
 
 
 async def test_a_store_that_is_away_is_written_down_and_asked_again(

@@ -24,6 +24,7 @@ from deploy.clients import kafka_admin, kafka_producer, postgres_engine, publish
 from deploy.migrate import migrate_postgres
 from deploy.settings import Settings, environment_for
 from deploy.topics import apply_topics
+from deploy.turns import quota_of
 from schemas.history import Entry
 from schemas.message import new_trace
 from schemas.outgoing import Outgoing, outgoing, tombstone
@@ -32,7 +33,6 @@ from schemas.rows import entry_from_row
 from schemas.wanted import Wanted
 from spiders.errand import Errand
 from spiders.formats.base import Shows, SourceSpider
-from spiders.polite.limits import quota_of
 from spiders.sources import SPIDERS
 from spiders.wanted import (
     AGAIN,

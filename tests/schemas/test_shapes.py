@@ -135,6 +135,24 @@ def test_ids_are_frozen_for_all_time() -> None:
 
 
 @pytest.mark.parametrize(
+    ("entry_id", "hook", "question"),
+    [
+        (ids.companion_entry_id(UUID(int=1), UUID(int=2)), ids.COMPANION, True),
+        (ids.habit_entry_id("e", UUID(int=2)), ids.HABIT, True),
+        (ids.COMPANION, ids.COMPANION, False),
+        (ids.HABIT, ids.HABIT, False),
+        ("companion-of-mine", None, False),
+        (ids.COMPANION + str(UUID(int=1)) + "x", None, False),
+        (ids.COMPANION + str(UUID(int=1)) + "\n", None, False),
+        ("e1", None, False),
+        ("", None, False),
+    ],
+)
+def test_an_entry_that_no_user_wrote_is_known_by_its_id(entry_id: str, hook: str | None, question: bool) -> None:
+    assert (ids.hook_of(entry_id), ids.is_question(entry_id)) == (hook, question)
+
+
+@pytest.mark.parametrize(
     ("key", "hashed"), [("21", -973932308), ("foobar", -790332482), ("a-little-bit-long-string", -985981536)]
 )
 def test_partitions_are_those_of_kafkas_own_partitioner(key: str, hashed: int) -> None:

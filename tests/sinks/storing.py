@@ -20,6 +20,7 @@ from deploy.clients import (
     publish,
 )
 from deploy.flow import gauge, group_of
+from deploy.outbox import put_in_outbox
 from deploy.settings import Settings
 from schemas.concert import Concert
 from schemas.decision import Decision
@@ -31,7 +32,6 @@ from schemas.tables import ConcertRow, DecisionRow, ListingRow, SuggestionsRow
 from schemas.topics import read_by
 from sinks.main import Store, run_sink
 from streams.relay import Relay
-from streams.sql import put_in_outbox
 from tests.sinks.support import sent
 
 STORES: tuple[Store, ...] = ("clickhouse", "postgres", "meilisearch")

@@ -218,6 +218,23 @@ async def test_what_was_sent_again_and_is_still_bad_halts_nothing_and_is_the_sam
     assert [one.key for one in rejected] == [f"{Concert.topic}:0:{n}" for n in range(60)]
 
 
+async def test_a_bad_message_and_what_was_sent_again_of_it_are_one_that_is_new() -> None:
+    def both(number: int) -> list[ConsumerRecord]:
+        new = [raw_record(Concert.topic, b"k", b"{", offset=n) for n in range(number)]
+        again = [
+            raw_record(Concert.topic, b"k", b"{", offset=500 + n, headers=replayed(Concert.topic, n))
+            for n in range(number)
+        ]
+        return [*new, *again]
+
+    limits = replace(LIMITS, batch_size=200, rejection_window=100)
+    rejected: list[Outgoing] = []
+    await run(Consumer([both(50)], asyncio.Event()), Store(), rejected, limits)
+    assert [one.key for one in rejected] == [f"{Concert.topic}:0:{n}" for n in (*range(50), *range(50))]
+    with pytest.raises(TooManyRejections, match="51 of the last 51"):
+        await run(Consumer([both(51)], asyncio.Event()), Store(), [], limits)
+
+
 async def test_a_stop_while_the_store_is_away_gives_the_batch_back() -> None:
     consumer = Consumer([records("a")], asyncio.Event())
 

@@ -19,9 +19,10 @@ from deploy.clients import postgres_engine
 from deploy.migrate import migrate_postgres
 from deploy.settings import Settings
 from deploy.topics import apply_topics
+from deploy.turns import LEASE_MARGIN_S, Quota, quota_of
 from schemas.tables import HostLeaseRow, HostRow, QuotaRow, WatermarkRow
 from spiders.formats.base import Left, utc_now
-from spiders.polite.limits import LEASE_MARGIN_S, Limits, Quota, QuotaUsed, quota_of
+from spiders.polite.limits import Limits, QuotaUsed
 from spiders.runs import watermarks
 from tests.spiders.test_crawl import serving
 from tests.spiders.visiting import errand_to, run_of, visit, visited, visiting

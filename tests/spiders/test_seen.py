@@ -59,6 +59,8 @@ def seen(message: RawMessage, at: datetime = NOW, scope: str | None = None, **mo
     [
         ("2024-03-01", date(2024, 3, 1)),
         ("2024-03-01T20:00:00+01:00", date(2024, 3, 1)),
+        ("2024-03-01T04:59", date(2024, 2, 29)),
+        ("2024-03-01T05:00", date(2024, 3, 1)),
         ("01.03.2024", None),
         ("2024-02-30", None),
         (20240301, None),
@@ -112,11 +114,11 @@ async def test_missing_is_what_no_crawl_saw_since_this_one_began(memory: Memory,
 
 @pytest.mark.stack
 async def test_nights_gone_by_are_not_missing_from_an_agenda(memory: Memory, source: str) -> None:
-    dates = ["2026-04-30", "2026-05-01", "2026-05-02", "one day"]
+    dates = ["2026-04-30", "2026-05-01", "2026-05-02T01:30", "2026-05-02", "one day"]
     await memory.remember([seen(event(when, source=source, date=when)) for when in dates])
     agenda = Scope(source, uuid4(), NOW, ahead_of=NOW.date())
     assert [one.key.source_id async for page in memory.gone(agenda) for one in page] == ["2026-05-02", "one day"]
-    assert await memory.lost(agenda) == (2, 2) and await memory.lost(replace(agenda, ahead_of=None)) == (4, 4)
+    assert await memory.lost(agenda) == (2, 2) and await memory.lost(replace(agenda, ahead_of=None)) == (5, 5)
 
 
 @pytest.mark.stack

@@ -191,21 +191,36 @@ async def test_a_halted_batch_publishes_nothing(published: list[Outgoing]) -> No
     assert published == []
 
 
+def again(n: int) -> Record:
+    """The message at offset n, sent again."""
+    told = {HEADER_STAGE: REPLAY, HEADER_ORIGIN: f"{RawEvent.topic}:2:{n}", "trace": "a" * 32}
+    return Record(Origin(RawEvent.topic, 2, 500 + n), "s:1", b"no", told)
+
+
 async def test_what_was_sent_again_and_is_still_bad_halts_nothing_and_is_the_same_rejection(
     published: list[Outgoing],
 ) -> None:
     async def handle(batch: Sequence[Record]) -> list[Outgoing]:
         return normalise_batch(batch, RawEvent, NOON)
 
-    def again(n: int) -> Record:
-        told = {HEADER_STAGE: REPLAY, HEADER_ORIGIN: f"{RawEvent.topic}:2:{n}", "trace": "a" * 32}
-        return Record(Origin(RawEvent.topic, 2, 500 + n), "s:1", b"no", told)
-
     await frame(rejection_window=20).run([again(n) for n in range(20)], handle)
     assert [one.key for one in published] == [f"{RawEvent.topic}:2:{n}" for n in range(20)]
     with pytest.raises(TooManyRejections):  # what is new counts all the same
         new = [record(b"no", n) for n in range(600, 611)]
         await frame(rejection_window=20).run([*(again(n) for n in range(20)), *new], handle)
+
+
+async def test_a_bad_message_and_what_was_sent_again_of_it_are_one_that_is_new(published: list[Outgoing]) -> None:
+    async def handle(batch: Sequence[Record]) -> list[Outgoing]:
+        return normalise_batch(batch, RawEvent, NOON)
+
+    def both(number: int) -> list[Record]:
+        return [one for n in range(number) for one in (record(b"no", n), again(n))]
+
+    await frame(rejection_window=20).run(both(10), handle)
+    assert [one.key for one in published] == [f"{RawEvent.topic}:2:{n}" for n in range(10) for _ in "12"]
+    with pytest.raises(TooManyRejections, match="11 of the last 11"):
+        await frame(rejection_window=20).run(both(11), handle)
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from deploy.clients import kafka_producer
+from deploy.outbox import put_in_outbox
 from deploy.settings import Settings
 from schemas.digest import Digest
 from schemas.outgoing import Outgoing, shard_of
@@ -18,7 +19,6 @@ from schemas.wanted import Wanted
 from streams import relay as relays
 from streams.main import outbox_size
 from streams.relay import Relay
-from streams.sql import put_in_outbox
 from tests.streams.conftest import everything_in
 
 pytestmark = pytest.mark.stack

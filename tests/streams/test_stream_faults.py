@@ -26,6 +26,7 @@ from deploy.flow import gauge
 from deploy.instances import leave
 from deploy.local import stack as local_stack
 from deploy.local.processes import Processes
+from deploy.outbox import put_in_outbox
 from deploy.settings import Settings
 from deploy.topics import apply_topics
 from matchers.normalise import normalise
@@ -35,7 +36,6 @@ from schemas.message import Message
 from schemas.outgoing import Outgoing, outgoing
 from schemas.raw import RawEvent, RawVenue
 from schemas.wanted import Wanted
-from streams.sql import put_in_outbox
 from tests.proxy import proxy_to
 from tests.streams.conftest import Workers, committed, everything_in, rows, send, until
 from tests.streams.support import entry, listing, raw

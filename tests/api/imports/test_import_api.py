@@ -9,9 +9,10 @@ from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
+from time import monotonic
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import httpx
 import orjson
@@ -23,10 +24,19 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from api.app import create_app
 from api.importing.files import sweep
-from api.importing.leases import claim
+from api.importing.leases import claim, waiting
+from api.importing.runs import ImportRuns
+from api.importing.turns import quota_for
+from api.imports.attended import A_DAY, EVERY_S, HOST
 from deploy.clients import postgres_engine
 from deploy.settings import Settings
+from deploy.turns import Quota, quota_of, used_today
 from schemas.history import BackfilledEntry, Entry
+from spiders.formats.base import utc_now
+from spiders.polite.limits import Limits
+from spiders.polite.limits import QuotaUsed as LimitsQuotaUsed
+from spiders.sources.setlistfm import SetlistfmSpider
+from spiders.sources.setlistfm_attended import SetlistfmAttendedSpider
 from tests.api.imports.files import exif, jpeg
 from tests.api.support import Clock, Story, reach
 
@@ -425,6 +435,7 @@ class SetlistFm(ThreadingHTTPServer):
     shows: list[dict[str, Any]]
     asked: list[tuple[str, str, str]]
     refuse: list[int]
+    says: bytes = b'{"code": 404}'
 
 
 class _Answering(BaseHTTPRequestHandler):
@@ -440,7 +451,7 @@ class _Answering(BaseHTTPRequestHandler):
         self.send_response(status)
         self.send_header("content-type", "application/json")
         self.end_headers()
-        self.wfile.write(orjson.dumps(body) if status == 200 else b'{"code": 404}')
+        self.wfile.write(orjson.dumps(body) if status == 200 else self.server.says)
 
     def log_message(self, format: str, *args: Any) -> None:
         """Nothing on the runner's terminal."""
@@ -468,15 +479,36 @@ def setlistfm() -> Any:
 
 
 @pytest_asyncio.fixture(loop_scope="module")
-async def fetching(migrated: Settings, story: Story, clock: Clock, setlistfm: SetlistFm) -> AsyncIterator[Importing]:
+async def keyed(migrated: Settings, story: Story, setlistfm: SetlistFm) -> Settings:
+    """With setlist.fm here, and a key that nobody used."""
     mirror = f"setlistfm_attended=http://127.0.0.1:{setlistfm.server_port}"
-    settings = migrated.model_copy(update={"source_mirrors": mirror, "setlistfm_api_key": SecretStr("k")})
-    async with reach(create_app(settings, clock=clock, rate_limits=False)) as client:
+    async with story.engine.begin() as connection:
+        for table in ("state.hosts", "state.host_leases"):
+            await connection.execute(text(f"delete from {table} where host = '127.0.0.1'"))
+    return migrated.model_copy(update={"source_mirrors": mirror, "setlistfm_api_key": SecretStr(uuid4().hex)})
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def fetching(keyed: Settings, story: Story, clock: Clock) -> AsyncIterator[Importing]:
+    async with reach(create_app(keyed, clock=clock, rate_limits=False)) as client:
         yield Importing(client, story, clock)
 
 
+async def use(story: Story, quota: Quota, requests: int) -> None:
+    """As if so many were made today."""
+    query = """insert into state.quotas (key, day, used) values (:key, (now() at time zone 'utc')::date, :used)
+        on conflict (key, day) do update set used = excluded.used"""
+    async with story.engine.begin() as connection:
+        await connection.execute(text(query), {"key": quota.key, "used": requests})
+
+
+async def used(story: Story, quota: Quota) -> int:
+    async with story.engine.connect() as connection:
+        return await used_today(connection, quota)
+
+
 async def test_an_attended_list_is_fetched_page_by_page_and_a_second_time_adds_what_is_new(
-    fetching: Importing, setlistfm: SetlistFm
+    fetching: Importing, setlistfm: SetlistFm, keyed: Settings
 ) -> None:
     async def fetch() -> dict[str, Any]:
         answer = await fetching.client.post(
@@ -489,7 +521,9 @@ async def test_an_attended_list_is_fetched_page_by_page_and_a_second_time_adds_w
     view = await fetch()
     assert view["state"] == "ready" and view["entries"]["expected"] == 45
     assert view["dry_run"]["parts"][0]["format"] == "setlistfm"
-    assert setlistfm.asked[0] == ("/rest/1.0/user/alice/attended", "k", "application/json")
+    assert setlistfm.asked[0] == (
+        *("/rest/1.0/user/alice/attended", keyed.setlistfm_api_key.get_secret_value(), "application/json"),
+    )
     assert len(setlistfm.asked) == 4, "three pages, one of them asked for twice"
     assert counts(await fetching.apply(view["import_id"])) == {"added": 45}
     setlistfm.shows.insert(0, show(99))
@@ -516,11 +550,77 @@ async def test_a_list_that_broke_off_goes_on_with_the_page_it_was_at(fetching: I
     )
     view = answer.json()["data"]
     assert view["state"] == "failed" and view["error"]["code"] == "service_away"
-    again = await fetching.client.patch(
-        f"/v1/imports/{view['import_id']}", json={}, headers=fetching.headers, timeout=60
-    )
+    again = await fetching.client.patch(f"/v1/imports/{view['import_id']}", headers=fetching.headers, timeout=60)
     assert again.json()["data"]["entries"]["expected"] == 45
     assert len(setlistfm.asked) == 4, "the first page was not asked for again"
+
+
+async def test_what_the_key_may_do_is_said_alike_by_spiders_and_imports(keyed: Settings) -> None:
+    key = keyed.setlistfm_api_key.get_secret_value()
+    for spider in (SetlistfmSpider, SetlistfmAttendedSpider):
+        assert quota_of(spider.key_setting, key, spider.pace.a_day, spider.name) == quota_for(keyed)
+        assert (spider.pace.every_s, spider.key_hosts) == (EVERY_S, {urlsplit(HOST).hostname})
+
+
+async def test_spiders_and_imports_count_the_requests_of_a_day_in_one_place(
+    fetching: Importing, setlistfm: SetlistFm, keyed: Settings, story: Story
+) -> None:
+    quota = quota_for(keyed)
+    crawl = Limits(story.engine, "a crawl", quota, clock=utc_now, deadline_s=5, lease_s=5)
+    await use(story, quota, A_DAY - 5)
+    async with crawl.turn("127.0.0.1", EVERY_S, 1, counts=True, leaving=lambda: False):
+        assert await used(story, quota) == A_DAY - 4
+    await fetching.client.post("/v1/imports", json={"setlistfm_user": "alice"}, headers=fetching.headers, timeout=60)
+    assert len(setlistfm.asked) == 3 and await used(story, quota) == A_DAY - 1 and await crawl.left() == 1
+    async with crawl.turn("127.0.0.1", EVERY_S, 1, counts=True, leaving=lambda: False):
+        pass
+    with pytest.raises(LimitsQuotaUsed, match="GIGZ_SETLISTFM_API_KEY is used up"):
+        async with crawl.turn("127.0.0.1", EVERY_S, 1, counts=True, leaving=lambda: False):
+            pass
+
+
+async def test_a_list_for_which_the_day_is_used_up_says_so_and_goes_on_the_next_day(
+    fetching: Importing, setlistfm: SetlistFm, keyed: Settings, story: Story
+) -> None:
+    quota = quota_for(keyed)
+    await use(story, quota, A_DAY - 2)
+    began = monotonic()
+    answer = await fetching.client.post(
+        "/v1/imports", json={"setlistfm_user": "alice"}, headers=fetching.headers, timeout=60
+    )
+    view = answer.json()["data"]
+    assert answer.status_code == 201 and monotonic() - began < 6
+    assert (view["state"], view["error"]["code"]) == ("fetching", "quota_used")
+    tomorrow = datetime.now(UTC).date() + timedelta(days=1)
+    assert "2 of 3 pages are fetched" in view["error"]["message"] and f"{tomorrow} 00:00" in view["error"]["message"]
+    # It holds nothing up: neither this user's other imports, nor whoever looks for work.
+    assert (await fetching.upload(GIGS))["state"] == "ready"
+    assert view["import_id"] not in [str(one) for one in await waiting(story.engine)]
+    assert len(setlistfm.asked) == 2
+    async with story.engine.begin() as connection:  # a night goes by
+        await connection.execute(
+            text("update state.imports set lease_until = now() - interval '1 s' where import_id = :id"),
+            {"id": view["import_id"]},
+        )
+    await use(story, quota, 0)
+    assert view["import_id"] in [str(one) for one in await waiting(story.engine)]
+    runs = ImportRuns(keyed, story.engine, fetching.clock)
+    await runs.settled(UUID(view["import_id"]), 30)
+    await runs.close()
+    view = (await fetching.get(view["import_id"])).json()["data"]
+    assert (view["state"], view["error"], view["entries"]["expected"]) == ("ready", None, 45)
+    assert len(setlistfm.asked) == 3, "the two pages were kept"
+
+
+async def test_a_service_that_says_that_the_day_is_used_up_is_believed_by_all(
+    fetching: Importing, setlistfm: SetlistFm, keyed: Settings, story: Story
+) -> None:
+    setlistfm.refuse, setlistfm.says = [429], b'{"message": "daily limit reached"}'
+    answer = await fetching.client.post(
+        "/v1/imports", json={"setlistfm_user": "alice"}, headers=fetching.headers, timeout=60
+    )
+    assert answer.json()["data"]["error"]["code"] == "quota_used" and len(setlistfm.asked) == 1
+    assert await used(story, quota_for(keyed)) == A_DAY
 
 
 async def test_without_a_key_the_export_is_named_as_the_way(me: Importing) -> None:

@@ -7,7 +7,6 @@ import zipfile
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from io import BytesIO
-from pathlib import Path
 
 import httpx
 import psutil
@@ -16,7 +15,7 @@ import pytest
 from api.tokens import issue_token
 from deploy.settings import Settings
 from tests.api.imports.files import jpeg, zipped
-from tests.api.serving import serving
+from tests.api.processes import Running, running
 from tests.api.support import Story
 
 pytestmark = [pytest.mark.stack, pytest.mark.long, pytest.mark.timeout(1_200)]
@@ -105,25 +104,18 @@ def _rss(pid: int) -> tuple[int, int]:
     return own, own + sum(int(one.memory_info().rss) for one in process.children(recursive=True))
 
 
-def _pid(address: str) -> int:
-    port = int(address.rpartition(":")[2])
-    return next(
-        int(one.pid or 0) for one in psutil.net_connections("tcp") if one.laddr.port == port and one.status == "LISTEN"
-    )
-
-
 @pytest.fixture
-def api(migrated: Settings, tmp_path: Path) -> Iterator[str]:
-    with serving(migrated, tmp_path / "api.log") as address:
-        yield address
+def api(migrated: Settings) -> Iterator[Running]:
+    with running(migrated, rate_limits=False, level="WARNING") as process:
+        yield process
 
 
-def test_each_gets_its_answer_and_memory_stays_flat(api: str, migrated: Settings, story: Story) -> None:
+def test_each_gets_its_answer_and_memory_stays_flat(api: Running, migrated: Settings, story: Story) -> None:
     bodies = {name: make() for name, (make, _, _) in CORPUS.items()}
-    pid, own, whole = _pid(api), [], []
+    pid, own, whole = api.process.pid, [], []
     for _ in range(ROUNDS):
         headers = {"Authorization": f"Bearer {issue_token(migrated, story.user, datetime.now(UTC))}"}
-        with httpx.Client(base_url=api, headers=headers, trust_env=False, timeout=180) as client:
+        with httpx.Client(base_url=api.address, headers=headers, trust_env=False, timeout=180) as client:
             for name, (_, read, says) in CORPUS.items():
                 answer = client.post("/v1/imports", params={"name": name}, content=bodies[name])
                 assert answer.status_code in (201, 400), (name, answer.status_code, answer.text[:500])

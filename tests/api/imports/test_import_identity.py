@@ -1,10 +1,13 @@
 """The same file twice adds nothing; a corrected file changes the entries that it had; nothing depends on chance."""
 
+from pathlib import Path
+
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from api.imports.identity import Known, carried
-from api.imports.reading import dry_run, read
+from api.imports.kept import known_in, rows_in, rows_into
+from api.imports.reading import dry_run, read, read_rows
 from api.imports.shapes import Standing
 from api.imports.uploads import Upload
 from tests.api.imports.files import reading_of, rows_of
@@ -98,3 +101,15 @@ def test_any_bytes_are_read_or_refused_with_a_remedy(body: bytes) -> None:
         return
     first = [(row.standing, row.where, [one.entry_id for one in row.entries]) for row in reading.rows()]
     assert first == [(row.standing, row.where, [one.entry_id for one in row.entries]) for row in reading.rows()]
+
+
+def test_entries_of_doubtful_rows_are_kept_and_may_be_left(tmp_path: Path) -> None:
+    rows = read_rows([{"artist": "Muse", "date": "05/06/2001"}, {"artist": "Pulp", "date": "2002-07-26"}]).rows()
+    kept = tmp_path / "entries"
+    with kept.open("wb") as file:
+        take = rows_into(file)
+        standings = [row.standing for row in rows if take(row) is None]
+    assert standings == [Standing.DOUBTFUL, Standing.UNDERSTOOD]
+    assert [len(entries) for entries in rows_in(kept, doubtful=False)] == [0, 1]
+    assert [len(entries) for entries in rows_in(kept, doubtful=True)] == [1, 1]
+    assert len(list(known_in(kept, doubtful=False))) == 1
