@@ -8,7 +8,7 @@ ARGS ?=
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-unit test-long faults bench bench-spiders bench-matcher bench-api fuzz codegen lint format lock up down status contract clean
+.PHONY: help install demo test test-unit test-long faults bench bench-spiders bench-matcher bench-api fuzz codegen words lint format lock up down status contract clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -29,6 +29,7 @@ demo: install ## from a crawl to a page where found shows are confirmed (ARGS=--
 
 # Files side by side, and in their order: the long ones with engines first, so that none is left over at the end.
 test: install ## the whole suite; starts and stops engines of its own (ARGS="-n 0 tests/api": one after the other, a part)
+	@$(BIN)/python -m tests.browsers
 	@$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 test-unit: install ## the tests that need no engine, no socket and no data of other people
@@ -76,6 +77,9 @@ status: install ## what runs, where, since when, and the lag of each stage
 
 contract: install ## write AsyncAPI and JSON Schema of all topics to docs/contract, OpenAPI to docs/api/openapi.json
 	@$(BIN)/gigz contract
+
+words: install ## new texts of the pages into api/pages/catalogues, and which are not translated yet
+	@$(BIN)/python -m tests.words $(ARGS)
 
 codegen: install ## a client of the API in Python, from docs/api/openapi.json, into .client (ARGS=FOLDER)
 	@$(BIN)/python -m tests.codegen $(ARGS)

@@ -166,10 +166,10 @@ def demo(
     for table in run.tables(outcome):
         console.print(table)
     if not once:
-        console.print(f"\n[bold]Your inbox:[/] {outcome.inbox}", soft_wrap=True)
-        console.print(
-            "[dim]The link signs you in for a day; `gigz open USER` makes a new one. `make down` stops everything.[/]"
-        )
+        hint = "The link signs you in for a day; `gigz open USER` makes a new one. `make down` stops everything."
+        console.print(f"\n[dim]{hint}[/]", soft_wrap=True)
+        # The last line, so that it is seen without looking for it.
+        console.print(f"[bold]Your inbox:[/] {outcome.inbox}", soft_wrap=True)
     if as_json:
         print(json.dumps(outcome.as_json()))
 

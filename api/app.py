@@ -24,7 +24,6 @@ from api import (
     listening,
     me,
     ops,
-    pages,
     preferences,
     search,
     stream,
@@ -41,6 +40,8 @@ from api.limits import Limits
 from api.metrics import Metrics
 from api.openapi import config as openapi_config
 from api.operations import Operating
+from api.pages import inbox, rooms
+from api.pages.frame import static_router, template_config
 from api.services import Services, admit
 from api.tidying import tidying
 from api.tokens import checker, form_secret
@@ -87,8 +88,8 @@ def create_app(
 
     networks("metrics_networks", settings.metrics_networks)  # says now what is none
     development = settings.environment == "development"
-    operators = development or bool(settings.pages_secret.get_secret_value())
-    if operators:
+    with_pages = development or bool(settings.pages_secret.get_secret_value())
+    if with_pages:
         form_secret(settings)  # says now, not at the first form, when it is too short
     app = Litestar(
         route_handlers=[
@@ -111,10 +112,8 @@ def create_app(
             health.router,
             # In production tokens come from the issuer behind GIGZ_JWT_JWKS_URL.
             *([auth.router] if development else []),
-            # Until the inbox takes the app's token, a person can sign in to it in development only.
-            *(pages.routers() if development else []),
-            *([ops.router()] if operators else []),
-            *([pages.static_router()] if development or operators else []),
+            # Their sessions and forms are signed: GIGZ_PAGES_SECRET.
+            *([*rooms.routers(development), ops.router(), static_router()] if with_pages else []),
         ],
         state=State({"services": services}),
         lifespan=[connected],
@@ -127,7 +126,7 @@ def create_app(
         },
         exception_handlers=handlers(),
         cors_config=_cors(settings),
-        template_config=pages.template_config(ops.HELPERS),
+        template_config=template_config(ops.HELPERS | inbox.HELPERS),
         openapi_config=openapi_config(VERSION),
         # None, not False: that would take the strictness of single fields away ("no" for false, "5" for 5).
         plugins=[PydanticPlugin(prefer_alias=True, validate_strict=None)],  # type: ignore[arg-type]

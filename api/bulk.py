@@ -130,7 +130,7 @@ async def bulk(
 
     async def write(connection: AsyncConnection) -> Bulked:
         if data.dry_run:
-            return await _count(connection, user, data, services.clock())
+            return (await count(connection, user, data, services.clock()))[0]
         assert data.token is not None
         return await _apply(connection, services, user, data.token, trace, device)
 
@@ -154,12 +154,32 @@ async def undo_bulk(
 ) -> Answer[Bulked]:
     """What was decided otherwise since stays. Undone twice: the same answer."""
 
+    return Answer(data=await take_back(services, user, token, trace, idempotency_key, device))
+
+
+async def apply(services: Services, user: str, token: UUID, trace: str) -> Bulked:
+    """Decide what was counted. Applied twice: the same answer. NotFoundError, ConflictError when it is too old."""
+
+    async def write(connection: AsyncConnection) -> Bulked:
+        return await _apply(connection, services, user, token, trace, None)
+
+    return await write_once(services.engine, Call(user, None), Bulked, write)
+
+
+async def take_back(
+    services: Services,
+    user: str,
+    token: UUID,
+    trace: str,
+    idempotency_key: str | None = None,
+    device: str | None = None,
+) -> Bulked:
+    """Undo what still stands of a bulk. Undone twice: the same answer. NotFoundError; ConflictError: not applied."""
+
     async def write(connection: AsyncConnection) -> Bulked:
         return await _undo(connection, services, user, token, trace, device)
 
-    return Answer(
-        data=await write_once(services.engine, Call(user, idempotency_key, ["undo bulk", str(token)]), Bulked, write)
-    )
+    return await write_once(services.engine, Call(user, idempotency_key, ["undo bulk", str(token)]), Bulked, write)
 
 
 def _check(data: Bulk) -> None:
@@ -178,7 +198,10 @@ def _wrong(field: str, message: str) -> InvalidError:
     return InvalidError("The request is not valid.", [Detail(field=field, message=message)])
 
 
-async def _count(connection: AsyncConnection, user: str, data: Bulk, now: datetime) -> Bulked:
+async def count(
+    connection: AsyncConnection, user: str, data: Bulk, now: datetime
+) -> tuple[Bulked, Sequence[EntryView]]:
+    """What would be decided, and the entries that it is of, best first; kept for the token's time."""
     chosen = data.filter
     filters = Filters(Wanted.OPEN, chosen.band, chosen.year, chosen.artist, chosen.origin)
     views, following = await read_entries(connection, user, filters, now, MOST, None)
@@ -197,13 +220,14 @@ async def _count(connection: AsyncConnection, user: str, data: Bulk, now: dateti
         "suggestion_ids": suggestions,
     }
     await connection.execute(insert(BulkRow).values(row))
-    return Bulked(
+    counted = Bulked(
         token=row["bulk_id"],
         action=str(data.action),
         count=len(views),
         beyond=following is not None,
         expires_at=now + TOKEN_LIFE,
     )
+    return counted, views
 
 
 def _meant(view: EntryView, action: str | None) -> Sequence[Suggestion]:

@@ -17,16 +17,17 @@ from litestar.types import ASGIApp, Message, Receive, Scope, Send
 from api.addresses import Networks, caller
 from api.limits import Share
 from api.metrics import Metrics
+from api.pages.words import spoken
 from deploy.logs import places
 from schemas.message import new_trace
 
 log = structlog.get_logger()
 
 HEADERS = {
-    # Pages need our own style sheet and icon, forms of our own, and nothing else: no script at all.
+    # Pages need our own style sheets, pictures, script and forms, and nothing else; nothing written into a page runs.
     "content-security-policy": (
-        "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'; "
-        "frame-ancestors 'none'"
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
+        "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
     ),
     "referrer-policy": "strict-origin-when-cross-origin",
     "x-content-type-options": "nosniff",
@@ -104,7 +105,8 @@ class Edge:
                     self._metrics.answered(self._timer() - began, scope["method"], _path(scope), status)
             await send(message)
 
-        with structlog.contextvars.bound_contextvars(trace=trace):
+        accepted = next((value for name, value in scope["headers"] if name == b"accept-language"), b"")
+        with structlog.contextvars.bound_contextvars(trace=trace), spoken(accepted.decode("latin-1")):
             try:
                 await self._app(scope, receive, out)
             except Exception as error:  # of an answer that had begun, or of our own handling of errors

@@ -8,7 +8,7 @@ not there, but for those that were confirmed.
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
@@ -47,6 +47,9 @@ class Wanted(StrEnum):
     SNOOZED = "snoozed"
     NOTHING = "nothing"
 
+
+SURE_LEAST = 0.9
+"""Confidence that nothing reads sure below; `matchers.weights.SURE` is .99. What is less need not be opened."""
 
 STATES = {
     **{Wanted(state): [state.value] for state in State},
@@ -144,10 +147,8 @@ class Counts:
         return self.open + self.confirmed + self.dismissed + self.nothing + self.snoozed + self.waiting
 
 
-_PAGE = text(
-    ENTRIES  # noqa: S608 - of constants
-    + """
-select entry_id, confidence, body, state from entries
+_FITTING = """
+from entries
 where state = any(:states)
     and (cast(:band as text) is null or band = :band)
     and (cast(:origin as text) is null or origin = :origin)
@@ -156,11 +157,31 @@ where state = any(:states)
         where starts_with(one->'concert'->>'night', :year)))
     and (cast(:artist as text) is null or body->'entry'->>'artist' ilike :artist or exists (
         select from jsonb_array_elements(body->'suggestions') one where one->'concert'->>'artist' ilike :artist))
+"""
+
+_PAGE = text(
+    ENTRIES
+    + "select entry_id, confidence, body, state"
+    + _FITTING
+    + """
     and (cast(:below as float8) is null or confidence < :below or (confidence = :below and entry_id > :after))
 order by confidence desc, entry_id
 limit :most
 """
 )
+
+_SURE = text(
+    ENTRIES  # noqa: S608 - of constants
+    + "select count(*) from (select entry_id"
+    + _FITTING
+    + """
+    and confidence >= :least
+limit :most
+) counted
+"""
+)
+
+_ONE = text(ENTRIES + "select entry_id, body, state from entries where entry_id = :entry")  # noqa: S608 - of constants
 
 _COUNTS = text(
     ENTRIES
@@ -183,24 +204,28 @@ async def read_entries(
     rows = (
         await connection.execute(
             _PAGE,
-            {
-                "user": user,
-                "now": now,
-                "states": STATES[filters.wanted],
-                "band": filters.band and filters.band.value,
-                "origin": filters.origin and filters.origin.value,
-                "year": filters.year and f"{filters.year:04d}-",
-                "artist": filters.artist and anywhere(filters.artist),
-                "below": below,
-                "after": after,
-                "most": take + 1,
-            },
+            _asked(user, filters, now) | {"below": below, "after": after, "most": take + 1},
         )
     ).all()
     page = rows[:take]
     more = cursor_of([float(page[-1].confidence), page[-1].entry_id]) if len(rows) > take else None
     decisions = await read_decisions(connection, user, [row.entry_id for row in page], now)
     return [_view(row.body, State(row.state), decisions[row.entry_id]) for row in page], more
+
+
+async def read_entry(connection: AsyncConnection, user: str, entry_id: str, now: datetime) -> EntryView | None:
+    """One entry; None for one that is not there, or was not matched yet."""
+    row = (await connection.execute(_ONE, {"user": user, "now": now, "entry": entry_id})).one_or_none()
+    if row is None:
+        return None
+    decisions = await read_decisions(connection, user, [entry_id], now)
+    return _view(row.body, State(row.state), decisions[entry_id])
+
+
+async def count_sure(connection: AsyncConnection, user: str, filters: Filters, now: datetime, most: int) -> int:
+    """How many of the entries that `read_entries` has read sure; no more than `most` are counted."""
+    asked = _asked(user, replace(filters, band=Band.SURE), now)
+    return int(await connection.scalar(_SURE, asked | {"least": SURE_LEAST, "most": most}) or 0)
 
 
 async def read_counts(connection: AsyncConnection, user: str, now: datetime) -> Counts:
@@ -227,6 +252,18 @@ async def read_decisions(
         if now is None or decision.until is None or decision.until > now:
             found[row.entry_id].append(decision)
     return found
+
+
+def _asked(user: str, filters: Filters, now: datetime) -> dict[str, Any]:
+    return {
+        "user": user,
+        "now": now,
+        "states": STATES[filters.wanted],
+        "band": filters.band and filters.band.value,
+        "origin": filters.origin and filters.origin.value,
+        "year": filters.year and f"{filters.year:04d}-",
+        "artist": filters.artist and anywhere(filters.artist),
+    }
 
 
 def _view(body: dict[str, Any], state: State, decisions: list[Decision]) -> EntryView:

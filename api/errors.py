@@ -15,13 +15,15 @@ Routing adds ROUTE_NOT_FOUND (404) and METHOD_NOT_ALLOWED (405, with Allow); wha
 
 import re
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, get_args
 
+import orjson
 import structlog
 from litestar import Request, Response
 from litestar._signature.types import ExtendedMsgSpecValidationError
 from litestar.datastructures import State
 from litestar.exceptions import HTTPException, SerializationException
+from litestar.handlers import BaseRouteHandler
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.openapi.spec import Example
 from litestar.response import Template
@@ -35,10 +37,23 @@ from deploy.logs import places
 log = structlog.get_logger()
 
 AnyRequest = Request[Any, Any, State]
-PAGES = ("/inbox", "/open")
-"""Paths where a person reads the answer."""
 OPS = "/ops"
-"""Where a person reads it who asks with a browser, and a program that does not ask for HTML."""
+PAGES = (
+    "/inbox",
+    "/open",
+    "/decisions",
+    "/imports",
+    "/journal",
+    "/search",
+    "/friends",
+    "/settings",
+    "/session",
+    "/sign",
+    "/farewell",
+)
+"""Where a person reads the answer, however it was asked for."""
+PROGRAMS = ("/v1/", "/health", "/ready", "/metrics", "/schema")
+"""Where a program does; anywhere else a person who asks with a browser."""
 
 
 MOST_BODY_MB = 2
@@ -230,11 +245,29 @@ def handlers() -> ExceptionHandlersMap:
 def _answer(request: AnyRequest, error: ApiError) -> Response[Any]:
     path = request.url.path
     operator = path == OPS or path.startswith(f"{OPS}/")
-    if path.startswith(PAGES) or (operator and "text/html" in request.headers.get("accept", "")):
+    browser = "text/html" in request.headers.get("accept", "") and not path.startswith(PROGRAMS)
+    if path.startswith(PAGES) or browser:
+        if error.status == 401 and _followed_from_elsewhere(request):
+            return Template("onward.html", context={"address": _own_address(request)}, status_code=error.status)
         context = {"error": error, "operator": operator}
         return Template("problem.html", context=context, status_code=error.status, headers=error.headers)
     problem = Problem(code=error.code, message=error.message, details=list(error.details))
     return Response(ErrorAnswer(error=problem), status_code=error.status, headers=error.headers)
+
+
+def _followed_from_elsewhere(request: AnyRequest) -> bool:
+    """Whether a link of another site led here, with which a browser sends no strict cookie: asked again, it does."""
+    told = request.headers
+    return request.method == "GET" and (told.get("sec-fetch-site"), told.get("sec-fetch-mode")) == (
+        "cross-site",
+        "navigate",
+    )
+
+
+def _own_address(request: AnyRequest) -> str:
+    """What was asked for, on this host whatever it looks like."""
+    query = request.url.query
+    return "/" + request.url.path.lstrip("/\\") + (f"?{query}" if query else "")
 
 
 def _away(request: AnyRequest, error: Exception) -> Response[Any]:
@@ -283,19 +316,36 @@ def _most_mb(request: AnyRequest) -> int:
 
 def _details(request: AnyRequest, error: HTTPException) -> list[Detail]:
     if isinstance(error.extra, list):
-        return [
-            Detail(
-                field=_sent_name(request, one.get("key", "body")),
-                message=one.get("message", "").removeprefix("Value error, "),
-            )
-            for one in error.extra
-        ]
+        return [_of_field(request, one.get("key", "body"), one.get("message", "")) for one in error.extra]
     missing = _MISSING.search(error.detail)
     if missing:
         return [Detail(field=missing[1], message="is required")]
     if isinstance(error.__cause__, SerializationException):
         return [Detail(field="body", message=f"is not JSON: {error.detail}")]
     return [Detail(field="request", message=error.detail)]
+
+
+def _of_field(request: AnyRequest, key: str, message: str) -> Detail:
+    if (key, message) == ("data", "'data'"):  # a KeyError, in the framework's words: no body came
+        return Detail(field="body", message=f"is missing: send JSON{_example(request)}")
+    if key == "body" and message.startswith("Input should be a valid dictionary"):
+        return Detail(field="body", message=f"must be a JSON object{_example(request)}")
+    return Detail(field=_sent_name(request, key), message=message.removeprefix("Value error, "))
+
+
+def _example(request: AnyRequest) -> str:
+    """The shortest of the examples that the OpenAPI document has of the body."""
+    model = body_of(request.route_handler)
+    extra = None if model is None else model.model_config.get("json_schema_extra")
+    examples = [orjson.dumps(one).decode() for one in extra.get("examples", ())] if isinstance(extra, dict) else []  # type: ignore[union-attr]
+    return f", for example {min(examples, key=len)}" if examples else ""
+
+
+def body_of(handler: BaseRouteHandler) -> type[BaseModel] | None:
+    """The model of a handler's body, which may be one that can be left out. None: it has none, or one without model."""
+    data = handler.parsed_fn_signature.parameters.get("data")
+    shapes = () if data is None else (data.annotation, *get_args(data.annotation))
+    return next((one for one in shapes if isinstance(one, type) and issubclass(one, BaseModel)), None)
 
 
 def _sent_name(request: AnyRequest, key: str) -> str:

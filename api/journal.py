@@ -8,6 +8,7 @@ POST writes a show that no source knows, or one that was found by search. Both b
 confirmation, in one transaction: match stores the line, and should a source tell of the show one day, finds it.
 """
 
+from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from enum import StrEnum
 from typing import Annotated, Any, Self
@@ -46,52 +47,118 @@ OWN = "journal-"
 EARLIEST = date(1900, 1, 1)
 LONGEST_NOTE = 10_000
 
-SHOWS = """
+_LAST = """
 with last as (
-    select distinct on (entry_id, suggestion_id) entry_id, suggestion_id, concert_id, action, decided_at, body
-    from state.decisions where user_id = :user
+    select distinct on (entry_id, suggestion_id) entry_id, suggestion_id, concert_id, action, decided_at, decision_id
+    from state.decisions where user_id = :user{only}
     order by entry_id, suggestion_id, seq desc
-), shows as (
-    select last.entry_id, last.suggestion_id, last.decided_at, last.body as said, now.body as concert,
-        coalesce(now.concert_id, last.concert_id) as concert_id,
-        coalesce(now.night, cast(last.body->'concert'->>'night' as date)) as night,
-        coalesce(now.artist, last.body->'concert'->>'artist') as artist,
-        coalesce(now.body, last.body->'concert')->'place'->>'name' as venue,
-        coalesce(now.body, last.body->'concert')->'place'->>'city' as city,
-        kept.note, kept.rating, kept.company, entry.body->'with' as came, kept.shared,
-        kept.visibility as visibility_set, coalesce(kept.visibility,
-            (select journal from state.preferences where user_id = :user), 'private') as visibility
-    from last
-    left join state.concerts old on old.concert_id = last.concert_id
+)"""
+_NOW = """
+    left join catalogue.concerts here on here.concert_id = last.concert_id and not here.gone
+    left join state.concerts old on old.concert_id = case when here.concert_id is null then last.concert_id end
     left join state.concert_members held on held.listing_id = old.anchor_listing_id and held.act = old.anchor_act
-    left join catalogue.concerts now on now.concert_id = coalesce(held.concert_id, last.concert_id) and not now.gone
+    left join catalogue.concerts there on there.concert_id = held.concert_id and not there.gone
+    cross join lateral (
+        select coalesce(here.concert_id, there.concert_id) as concert_id, coalesce(here.night, there.night) as night,
+            coalesce(here.artist, there.artist) as artist, coalesce(here.body, there.body) as body
+    ) now
+"""
+"""The catalogue's concert of a decision as `now`: under its id, else as the one that its listing belongs to now.
+
+Null equals nothing: where the first look finds it, indexes are not searched again.
+"""
+_KEPT = """
     left join state.journal kept on kept.user_id = :user and kept.entry_id = last.entry_id
     left join state.entries entry on entry.user_id = :user and entry.entry_id = last.entry_id
+"""
+_WHOLE = """
+    kept.note, kept.rating, kept.company, entry.body->'with' as came, kept.shared,
+    kept.visibility as visibility_set, coalesce(kept.visibility,
+        (select journal from state.preferences where user_id = :user), 'private') as visibility
+"""
+
+SHOWS = (
+    _LAST.format(only="")  # noqa: S608 - of constants, as are these:
+    + """
+, shows as (
+    select last.entry_id, last.suggestion_id, last.decided_at, said.body as said, now.body as concert,
+        coalesce(now.concert_id, last.concert_id) as concert_id,
+        coalesce(now.night, cast(said.body->'concert'->>'night' as date)) as night,
+        coalesce(now.artist, said.body->'concert'->>'artist') as artist,
+        coalesce(now.body, said.body->'concert')->'place'->>'name' as venue,
+        coalesce(now.body, said.body->'concert')->'place'->>'city' as city,
+"""
+    + _WHOLE
+    + """
+    from last join state.decisions said on said.decision_id = last.decision_id
+"""
+    + _NOW
+    + _KEPT
+    + """
     where last.action = 'confirmed'
 )
 """
-"""The rows `shows` of `:user`: confirmed, as they are now."""
+)
+"""The rows `shows` of `:user`: confirmed, as they are now, with all that is known and kept of them."""
+_BRIEF = (
+    ", brief as materialized ("  # noqa: S608
+    + """
+    select last.entry_id, last.suggestion_id, last.decision_id, last.decided_at,
+        coalesce(now.concert_id, last.concert_id) as concert_id,
+        coalesce(now.night, cast(said.body->'concert'->>'night' as date)) as night,
+        coalesce(now.artist, said.body->'concert'->>'artist') as artist,
+        coalesce(now.body, said.body->'concert')->'place' as place,
+        coalesce(now.body, said.body->'concert')->>'festival' as festival
+    from last
+"""
+    + _NOW
+    + """
+    left join state.decisions said on said.decision_id = case when now.concert_id is null then last.decision_id end
+    where last.action = 'confirmed'
+), shows as (
+    select brief.*, place->>'name' as venue, place->>'city' as city from brief
+)
+"""
+)
+BRIEF = _LAST.format(only="") + _BRIEF
+"""The rows `shows` of `:user` without what a list of thousands has no use for: a decision is read only where the
+catalogue knows nothing of its concert.
+"""
 _CHOSEN = """
 , chosen as (
     select * from shows
     where (cast(:year as int) is null or extract(year from night) = :year)
         and (cast(:artist as text) is null or artist ilike :artist)
         and (cast(:venue as text) is null or venue ilike :venue or city ilike :venue)
-        and (cast(:one as uuid) is null or suggestion_id = :one)
 )
 """
 PAGE = text(
-    SHOWS
+    _LAST.format(only=" and (cast(:one as uuid) is null or suggestion_id = :one)")  # noqa: S608
+    + _BRIEF
     + _CHOSEN
     + """
-select * from chosen
-where cast(:before as date) is null or night < :before or (night = :before and suggestion_id > cast(:after as uuid))
-order by night desc, suggestion_id
-limit :most
+, last_of_page as (
+    select * from chosen
+    where cast(:before as date) is null or night < :before or (night = :before and suggestion_id > cast(:after as uuid))
+    order by night desc, suggestion_id
+    limit :most
+)
+select last.entry_id, last.suggestion_id, last.decided_at, last.concert_id, last.night, said.body as said,
+    now.body as concert,
+"""
+    + _WHOLE
+    + """
+from last_of_page last
+join state.decisions said on said.decision_id = last.decision_id
+left join catalogue.concerts now on now.concert_id = last.concert_id and not now.gone
+"""
+    + _KEPT
+    + """
+order by last.night desc, last.suggestion_id
 """
 )
 COUNTS = text(
-    SHOWS  # noqa: S608 - of constants
+    BRIEF  # noqa: S608 - of constants
     + _CHOSEN
     + """
 select count(distinct concert_id) as shows, count(distinct lower(artist)) as artists,
@@ -288,22 +355,34 @@ async def read_journal(
     cursor: Cursor = None,
 ) -> JournalPage:
     """What you confirmed."""
-    before, after = place_of(cursor, str, str) if cursor else (None, None)
-    place = _place(before, after)
-    chosen = {
+    asked = chosen(user, year, artist and anywhere(artist), venue and anywhere(venue))
+    async with services.engine.connect() as connection:
+        shows, more = await read_shows(connection, asked, take, cursor)
+        counted = (await connection.execute(COUNTS, asked)).one()
+    counts = Counts(shows=counted.shows, artists=counted.artists, venues=counted.venues, years=counted.years)
+    return JournalPage(data=shows, meta=JournalMeta(next_cursor=more, take=take, counts=counts))
+
+
+def chosen(user: str, year: int | None, artist: str | None, venue: str | None) -> dict[str, Any]:
+    """What `PAGE` and `COUNTS` are asked for: patterns of LIKE, of the artist and of venue or town. InvalidError."""
+    return {
         "user": user,
         "year": year,
-        "artist": artist and anywhere(plain("artist", artist) or ""),
-        "venue": venue and anywhere(plain("venue", venue) or ""),
-        "one": None,
+        "artist": plain("artist", artist) or None,
+        "venue": plain("venue", venue) or None,
     }
-    async with services.engine.connect() as connection:
-        rows = (await connection.execute(PAGE, chosen | place | {"most": take + 1})).all()
-        counted = (await connection.execute(COUNTS, chosen)).one()
+
+
+async def read_shows(
+    connection: AsyncConnection, asked: dict[str, Any], take: int, cursor: str | None
+) -> tuple[list[JournalShow], str | None]:
+    """A page of what was `chosen`, latest night first, and the cursor of the next. InvalidError: a foreign cursor."""
+    before, after = place_of(cursor, str, str) if cursor else (None, None)
+    asked = asked | _place(before, after) | {"one": None, "most": take + 1}
+    rows = (await connection.execute(PAGE, asked)).all()
     page = rows[:take]
     more = cursor_of([page[-1].night.isoformat(), str(page[-1].suggestion_id)]) if len(rows) > take else None
-    counts = Counts(shows=counted.shows, artists=counted.artists, venues=counted.venues, years=counted.years)
-    return JournalPage(data=[_show(row) for row in page], meta=JournalMeta(next_cursor=more, take=take, counts=counts))
+    return [_show(row) for row in page], more
 
 
 @get("/{suggestion_id:str}", summary="One of your shows", responses=told(404, missing=["show", "suggestion"]))
@@ -312,7 +391,7 @@ async def read_show(
 ) -> Answer[JournalShow]:
     """With what you keep of it."""
     async with services.engine.connect() as connection:
-        return Answer(data=await _one(connection, user, suggestion_uuid(suggestion_id)))
+        return Answer(data=await one_show(connection, user, suggestion_uuid(suggestion_id)))
 
 
 @patch(
@@ -330,20 +409,45 @@ async def keep_of_show(
     device: Device = None,
 ) -> Answer[JournalShow]:
     """Private. Null takes away, absent leaves as it is; `with` null: as the entry says."""
-    one = suggestion_uuid(suggestion_id)
+    writing = Writing(user, trace, idempotency_key, device)
+    return Answer(data=await change_show(services, writing, suggestion_uuid(suggestion_id), data))
+
+
+@dataclass(frozen=True)
+class Writing:
+    """Who writes, and how a repeat of it is known."""
+
+    user: str
+    trace: str
+    idempotency_key: str | None = None
+    device: str | None = None
+
+
+async def change_show(services: Services, writing: Writing, one: UUID, data: Kept) -> JournalShow:
+    """The show `one` (a suggestion id) with what is kept of it now. NotFoundError when it is not in the journal."""
+    user = writing.user
     said = {name: getattr(data, name) for name in data.model_fields_set}
 
     async def write(connection: AsyncConnection) -> JournalShow:
-        show = await _one(connection, user, one)
+        show = await one_show(connection, user, one)
         await _put(connection, user, show.entry_id, said)
-        now = await _one(connection, user, one)
+        now = await one_show(connection, user, one)
         if _seen(show) != _seen(now):
-            at, what = services.clock(), Audited.VISIBILITY
-            await record(connection, Line(user, at, what, trace, str(one), _seen(show), _seen(now), device))
+            line = Line(
+                user,
+                services.clock(),
+                Audited.VISIBILITY,
+                writing.trace,
+                str(one),
+                _seen(show),
+                _seen(now),
+                writing.device,
+            )
+            await record(connection, line)
         return now
 
-    call = Call(user, idempotency_key, ["keep", str(one), data.model_dump(mode="json", exclude_unset=True)])
-    return Answer(data=await write_once(services.engine, call, JournalShow, write))
+    call = Call(user, writing.idempotency_key, ["keep", str(one), data.model_dump(mode="json", exclude_unset=True)])
+    return await write_once(services.engine, call, JournalShow, write)
 
 
 @post("/", status_code=201, summary="Write a show into the journal", responses=told(400, 404, 409, missing=["concert"]))
@@ -356,7 +460,12 @@ async def write_show(
     device: Device = None,
 ) -> Answer[JournalShow]:
     """The same show written twice is one show."""
-    now = services.clock()
+    return Answer(data=await add_show(services, Writing(user, trace, idempotency_key, device), data))
+
+
+async def add_show(services: Services, writing: Writing, data: OwnShow) -> JournalShow:
+    """The show, new or as it was written before. InvalidError, NotFoundError, ConflictError."""
+    user, now = writing.user, services.clock()
     if data.night is not None and not EARLIEST <= data.night <= now.date() + timedelta(days=1):
         raise InvalidError(
             "The request is not valid.",
@@ -376,15 +485,15 @@ async def write_show(
             raise conflict(confirmed)
         if confirmed is None:
             shards = services.settings.outbox_shards
-            line = outgoing(entry, trace=trace, stage=STAGE)
+            line = outgoing(entry, trace=writing.trace, stage=STAGE)
             await connection.execute(insert(OutboxRow).values(**outbox_values(line, shards)))
-            wish = Wish(user, decision.suggestion_id, Action.CONFIRMED, now, trace, device=device)
+            wish = Wish(user, decision.suggestion_id, Action.CONFIRMED, now, writing.trace, device=writing.device)
             await keep(connection, [decision], wish, shards)
         await _put(connection, user, decision.entry_id, _private(data))
-        return await _one(connection, user, decision.suggestion_id)
+        return await one_show(connection, user, decision.suggestion_id)
 
-    call = Call(user, idempotency_key, ["journal", data.model_dump(mode="json", exclude_unset=True)])
-    return Answer(data=await write_once(services.engine, call, JournalShow, write))
+    call = Call(user, writing.idempotency_key, ["journal", data.model_dump(mode="json", exclude_unset=True)])
+    return await write_once(services.engine, call, JournalShow, write)
 
 
 async def _told(connection: AsyncConnection, user: str, data: OwnShow, now: datetime) -> tuple[Decision, Entry]:
@@ -464,7 +573,8 @@ async def _put(connection: AsyncConnection, user: str, entry_id: str, said: dict
         )
 
 
-async def _one(connection: AsyncConnection, user: str, suggestion_id: UUID) -> JournalShow:
+async def one_show(connection: AsyncConnection, user: str, suggestion_id: UUID) -> JournalShow:
+    """A confirmed show. NotFoundError when it is not in the user's journal."""
     asked = {"user": user, "year": None, "artist": None, "venue": None, "one": suggestion_id}
     row = (await connection.execute(PAGE, asked | {"before": None, "after": None, "most": 1})).one_or_none()
     if row is None:

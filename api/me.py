@@ -92,16 +92,24 @@ async def erase_me(
             "Nothing was erased: what was typed is not your id.",
             [Detail(field="confirm", message="type your id, as GET /v1/me tells it")],
         )
-    caller: Caller = request.user
+    erasure = await leave(services, request.user)
+    return Response(Answer(data=erasure), status_code=202, headers={"location": erasure.address})
+
+
+async def leave(services: Services, caller: Caller) -> Erasure:
+    """Ask for the end of the caller's account; all or nothing. UnavailableError while somebody writes for long."""
     subject = caller.claims.subject
     development = services.settings.environment == "development" and subject.startswith(DEVELOPMENT)
     try:
-        entered = await requests.ask(services.engine, user, None if development else subject, services.clock())
+        asked = await requests.ask(services.engine, caller.user, None if development else subject, services.clock())
     except ErasureError as error:
         raise UnavailableError("Somebody is writing for a long time. Nothing was erased; try again.") from error
-    address = f"{RECEIPT}/{entered.receipt_id}"
-    erasure = Erasure(receipt_id=entered.receipt_id, address=address, state=Stands.WAITING, erased_at=entered.erased_at)
-    return Response(Answer(data=erasure), status_code=202, headers={"location": address})
+    return Erasure(
+        receipt_id=asked.receipt_id,
+        address=f"{RECEIPT}/{asked.receipt_id}",
+        state=Stands.WAITING,
+        erased_at=asked.erased_at,
+    )
 
 
 @get(
@@ -111,19 +119,22 @@ async def erase_me(
 )
 async def read_erasure(services: NamedDependency[Services], receipt_id: FromPath[UUID]) -> Answer[Erasure]:
     """Without any token: whoever was erased has none."""
+    return Answer(data=await erasure_of(services, receipt_id))
+
+
+async def erasure_of(services: Services, receipt_id: UUID) -> Erasure:
+    """How far it is. NotFoundError for an id that is no receipt's."""
     async with services.engine.connect() as connection:
         found = await requests.told_by(connection, receipt_id)
     if found is None:
         raise NotFoundError("erasure", f"There is no erasure {receipt_id}.")
-    return Answer(
-        data=Erasure(
-            receipt_id=found.receipt_id,
-            address=f"{RECEIPT}/{found.receipt_id}",
-            state=found.stands,
-            erased_at=found.erased_at,
-            done_at=found.done_at,
-            receipt=found.receipt,
-        )
+    return Erasure(
+        receipt_id=found.receipt_id,
+        address=f"{RECEIPT}/{found.receipt_id}",
+        state=found.stands,
+        erased_at=found.erased_at,
+        done_at=found.done_at,
+        receipt=found.receipt,
     )
 
 

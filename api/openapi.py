@@ -28,7 +28,7 @@ from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode
 
 from api.answers import cursor_of
 from api.asked import NO_NUL
-from api.errors import AnyRequest, Detail, ErrorAnswer, Problem, told
+from api.errors import AnyRequest, Detail, ErrorAnswer, Problem, body_of, told
 
 REF = "#/components/schemas/"
 A_SUGGESTION = "8b7cf6a0-3f3e-5d6c-8a92-2a1f0e3b7c11"
@@ -217,6 +217,7 @@ class _Route:
         for parameter in self.operation.get("parameters", ()):
             _complete_parameter(parameter, self.operation["operationId"])
         if self.asked is not None:
+            self.operation["requestBody"]["required"] = self.handler.parsed_fn_signature.parameters["data"].is_required
             for content in self.operation["requestBody"]["content"].values():
                 content["schema"] = references[self.asked, "validation"]
                 content["examples"] = {
@@ -291,7 +292,7 @@ def _routes(app: Litestar, paths: dict[str, Any]) -> Iterator[_Route]:
             for method, (handler, _) in route.route_handler_map.items():
                 operation = paths.get(route.path_format or "/", {}).get(method.lower())
                 if operation is not None:
-                    yield _Route(handler, operation, _asked(handler), _answers(handler))
+                    yield _Route(handler, operation, body_of(handler), _answers(handler))
 
 
 def _shared(routes: Iterable[_Route]) -> dict[str, Any]:
@@ -312,14 +313,6 @@ def _shared(routes: Iterable[_Route]) -> dict[str, Any]:
             for responses, status in uses:
                 responses[status] = {"$ref": f"#/components/responses/{name}"}
     return shared
-
-
-def _asked(handler: HTTPRouteHandler) -> Any:
-    data = handler.parsed_fn_signature.parameters.get("data")
-    if data is None:
-        return None
-    # A body that may be left out is a model or None.
-    return next((one for one in (data.annotation, *get_args(data.annotation)) if _is_model(one)), None)
 
 
 def _answers(handler: HTTPRouteHandler) -> dict[int, Any]:

@@ -4,11 +4,9 @@ Reading needs the role, acting a form of the same session besides (CSRF), and st
 that is read while something runs asks for itself again every few seconds; pages with a form never do.
 """
 
-import hashlib
 import hmac
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import quote, urlencode
 from uuid import UUID
@@ -23,7 +21,7 @@ from api.answers import plain
 from api.errors import AnyRequest, Detail, ForbiddenError, InvalidError, NotFoundError, UnavailableError
 from api.operating import KINDS
 from api.operations import Operations, SpiderFacts
-from api.pages import session_cookie
+from api.pages.frame import session_cookie
 from api.services import COOKIE, Caller, Services
 from api.tokens import DEVELOPMENT, OPERATOR, form_secret, form_token
 from deploy import replay as replaying
@@ -632,9 +630,7 @@ def figure_told(rule: str, value: float | None) -> str:
     return f"{value:.2f} s" if rule == "latency" else share(value)
 
 
-_STYLE = Path(__file__).parent / "static" / "ops.css"
 HELPERS: dict[str, Any] = {
-    "ops_style": hashlib.sha256(_STYLE.read_bytes()).hexdigest()[:12],
     "ago": ago,
     "utc": lambda at: at.astimezone(UTC),  # a connection may have another zone
     "lasting": lasting,

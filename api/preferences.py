@@ -123,7 +123,14 @@ async def change_preferences(
     device: Device = None,
 ) -> Answer[Preferences]:
     """Takes effect at once; questions that come are found within seconds."""
-    told = data.model_dump(exclude_none=True)
+    return Answer(data=await prefer(services, user, data, trace, idempotency_key, device))
+
+
+async def prefer(
+    services: Services, user: str, wanted: Changed, trace: str, key: str | None = None, device: str | None = None
+) -> Preferences:
+    """Change what is told; all of them, as they are then. InvalidError for nothing, NotFoundError for no such zone."""
+    told = wanted.model_dump(exclude_none=True)
     if not told:
         names = ", ".join(Changed.model_fields)
         raise InvalidError("The request is not valid.", [Detail(field="body", message=f"say one or more of {names}")])
@@ -149,11 +156,13 @@ async def change_preferences(
             await record(connection, Line(user, services.clock(), Audited.VISIBILITY, trace, "journal", *seen, device))
         return now
 
-    if data.tz is not None and data.tz not in available_timezones():
-        raise NotFoundError("zone", f"tz: there is no zone {data.tz}. Remedy: one of the IANA database, Europe/Berlin.")
-    asked = data.model_dump(mode="json", exclude_none=True)
-    call = Call(user, idempotency_key, ["preferences", asked])
-    return Answer(data=await write_once(services.engine, call, Preferences, write))
+    if wanted.tz is not None and wanted.tz not in available_timezones():
+        raise NotFoundError(
+            "zone", f"tz: there is no zone {wanted.tz}. Remedy: one of the IANA database, Europe/Berlin."
+        )
+    asked = wanted.model_dump(mode="json", exclude_none=True)
+    call = Call(user, key, ["preferences", asked])
+    return await write_once(services.engine, call, Preferences, write)
 
 
 def _column(name: str, value: Any) -> Any:

@@ -97,7 +97,7 @@ async def search_concerts(
 ) -> Page[Found]:
     """Best match first."""
     filters = {"year": year, "country": country, "artist": plain("artist", artist), "city": plain("city", city)}
-    hits, meta = await _page(services, CONCERTS, words, filters, take, cursor)
+    hits, meta = await find(services, CONCERTS, words, filters, take, cursor)
     return Page(data=[Found.model_validate(hit) for hit in hits], meta=meta)
 
 
@@ -110,7 +110,7 @@ async def search_artists(
     cursor: Cursor = None,
 ) -> Page[FoundArtist]:
     """Under any of their names; best match first."""
-    hits, meta = await _page(services, ARTISTS, words, {"country": country}, take, cursor)
+    hits, meta = await find(services, ARTISTS, words, {"country": country}, take, cursor)
     return Page(data=[FoundArtist.model_validate(hit) for hit in hits], meta=meta)
 
 
@@ -129,17 +129,30 @@ async def search_venues(
     cursor: Cursor = None,
 ) -> Page[FoundVenue]:
     """Under any of their names; best match first."""
-    hits, meta = await _page(services, VENUES, words, {"country": country, "city": plain("city", city)}, take, cursor)
+    hits, meta = await find(services, VENUES, words, {"country": country, "city": plain("city", city)}, take, cursor)
     return Page(data=[FoundVenue.model_validate(hit) for hit in hits], meta=meta)
 
 
-async def _page(
-    services: Services, index: str, words: str, filters: dict[str, str | int | None], take: int, cursor: str | None
+async def find(
+    services: Services,
+    index: str,
+    words: str,
+    filters: dict[str, str | int | None],
+    take: int,
+    cursor: str | None,
+    *,
+    every: bool = False,
 ) -> tuple[list[dict[str, Any]], PageMeta]:
+    """Documents of an index, best match first, and where the list goes on. UnavailableError when it does not answer.
+
+    `every`: only what has all the words; else the last ones may be missing.
+    """
     plain("q", words)
     (skip,) = place_of(cursor, int) if cursor else (0,)
     skip = max(skip, 0)
     options: dict[str, Any] = {"limit": take + 1, "offset": skip}
+    if every:
+        options["matchingStrategy"] = "all"
     wanted = [f"{name} = {_quoted(value)}" for name, value in filters.items() if value is not None]
     if wanted:
         options["filter"] = wanted

@@ -27,6 +27,7 @@ from api.limits import Limits
 from api.metrics import Metrics
 from api.news import News
 from api.operations import Operations
+from api.sessions import refuse_ended
 from api.tokens import DEVELOPMENT, SERVICE, Audience, Checker, Claims
 from deploy.clients import clickhouse_async
 from deploy.settings import Settings
@@ -53,7 +54,7 @@ class Services:
     imports: ImportRuns = field(init=False)
     checks: "tuple[float, asyncio.Task[Any]] | None" = None
     """The last look at all stores, and when it began: see api.health."""
-    _clickhouse: AsyncClient | None = None
+    _clickhouse: "asyncio.Task[AsyncClient] | None" = None
 
     def __post_init__(self) -> None:
         self.news = News(self.engine, self.settings.stream_poll_s)
@@ -67,13 +68,12 @@ class Services:
 
     async def clickhouse(self) -> AsyncClient:
         """ClickHouse, connected at the first call. SettingsError when nobody answers."""
-        if self._clickhouse is None:
-            made = await clickhouse_async(self.settings)
-            if self._clickhouse is None:
-                self._clickhouse = made
-            else:  # another request was as fast
-                await made.close()
-        return self._clickhouse
+        task = self._clickhouse
+        if task is None or (task.done() and (task.cancelled() or task.exception())):
+            task = self._clickhouse = asyncio.create_task(clickhouse_async(self.settings))
+        # One connects for all who wait, and goes on when the first of them gives up: connecting asks several questions,
+        # and fifty who each began anew at the start would never get there.
+        return await asyncio.shield(task)
 
     async def close(self) -> None:
         """End what requests share."""
@@ -86,7 +86,10 @@ class Services:
             self.checks[1].cancel()
             await asyncio.gather(self.checks[1], return_exceptions=True)
         if self._clickhouse is not None:
-            await self._clickhouse.close()
+            self._clickhouse.cancel()
+            (client,) = await asyncio.gather(self._clickhouse, return_exceptions=True)
+            if isinstance(client, AsyncClient):
+                await client.close()
             self._clickhouse = None
         await self.engine.dispose()
 
@@ -130,7 +133,7 @@ async def admit(connection: ASGIConnection, handler: BaseRouteHandler) -> None: 
     role = handler.opt.get("role")
     if role and role not in claims.roles:
         raise ForbiddenError(f"This is for people with the role {role}.")
-    connection.scope["user"] = Caller("" if backend else await _user_of(services, claims), claims)
+    connection.scope["user"] = Caller("" if backend else await user_of(services, claims), claims)
 
 
 async def bearer(connection: ASGIConnection, services: Services) -> Claims:  # type: ignore[type-arg]
@@ -167,9 +170,17 @@ async def _claims(connection: ASGIConnection, services: Services, credential: st
     return await bearer(connection, services)
 
 
-async def _user_of(services: Services, claims: Claims) -> str:
-    """Our own opaque id of a subject, made when it first comes. UnauthorizedError when its user was erased."""
+async def user_of(services: Services, claims: Claims) -> str:
+    """Our own opaque id of a subject, made when it first comes with a token that was not given out by us.
+
+    UnauthorizedError when its user was erased, or its session was signed out.
+    """
     subject = claims.subject
+    if claims.user:
+        async with services.engine.connect() as connection:
+            await refuse_token(connection, claims.user)
+            await refuse_ended(connection, claims.session)
+        return claims.user
     if services.settings.environment == "development" and subject.startswith(DEVELOPMENT):
         named = subject.removeprefix(DEVELOPMENT)
         # Away: whatever the request is about is answered, or not, by itself.

@@ -97,6 +97,13 @@ async def stream(
 ) -> ServerSentEvent:
     """New suggestions, and decisions from your other devices."""
     caller: Caller = request.user
+    return await tell(services, caller, device, last_event_id)
+
+
+async def tell(
+    services: Services, caller: Caller, device: str | None = None, last_event_id: str | None = None
+) -> ServerSentEvent:
+    """The answer that goes on. RateLimitedError where the user has too many of them open."""
     if services.news.listening(caller.user) >= MOST_STREAMS:
         raise RateLimitedError(60)
     since = None if last_event_id is None else int(last_event_id) + 1

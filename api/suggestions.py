@@ -207,18 +207,18 @@ async def snooze(
     user: NamedDependency[str],
     trace: NamedDependency[str],
     suggestion_id: FromPath[str],
-    data: JSONBody[Snooze],
+    data: JSONBody[Snooze | None] = None,
     idempotency_key: Key = None,
     device: Device = None,
 ) -> Decided:
-    """The entry is not among the open ones until then."""
-    now = services.clock()
-    until = _until(data, now)
+    """The entry is not among the open ones until then; without a body for a month."""
+    now, asked = services.clock(), data or Snooze()
+    until = _until(asked, now)
     one = suggestion_uuid(suggestion_id)
     return await _decide(
         services,
         Wish(
-            user, one, Action.SNOOZED, now, trace, idempotency_key, device, until=until, written=data.model_dump_json()
+            user, one, Action.SNOOZED, now, trace, idempotency_key, device, until=until, written=asked.model_dump_json()
         ),
     )
 
@@ -260,15 +260,15 @@ async def not_seen(
     user: NamedDependency[str],
     trace: NamedDependency[str],
     suggestion_id: FromPath[str],
-    data: JSONBody[NotSeen],
+    data: JSONBody[NotSeen | None] = None,
     idempotency_key: Key = None,
     device: Device = None,
 ) -> Decided:
     """Another act of the bill is not asked for. Undo it by the answer's `suggestion_id`."""
-    one = suggestion_uuid(suggestion_id)
+    one, act = suggestion_uuid(suggestion_id), None if data is None else data.concert_id
     return await _decide(
         services,
-        Wish(user, one, Action.NOT_SEEN, services.clock(), trace, idempotency_key, device, act=data.concert_id),
+        Wish(user, one, Action.NOT_SEEN, services.clock(), trace, idempotency_key, device, act=act),
     )
 
 

@@ -49,7 +49,9 @@ SIGN_INS = text(
         and not exists (select from state.refresh_tokens r where r.sign_in_id = s.sign_in_id)
     """
 )
-"""A token that expired a day ago is told so until then; after that it is not known."""
+"""A token that expired a day ago is told so until then; after that it is not known. A session of pages that was ended
+has no such token: what its last cookie is good for is less than a day (api.sessions).
+"""
 
 
 async def tidy(engine: AsyncEngine, settings: Settings) -> dict[str, int]:
@@ -59,9 +61,8 @@ async def tidy(engine: AsyncEngine, settings: Settings) -> dict[str, int]:
         "rates": (RATES, {"portion": PORTION}),
         "calls": (CALLS, {"hours": settings.call_hours, "portion": PORTION}),
         "refresh_tokens": (REFRESH_TOKENS, {"portion": PORTION}),
+        "sign_ins": (SIGN_INS, {}),
     }
-    if settings.environment == "development":
-        statements["sign_ins"] = (SIGN_INS, {})
     for table, (statement, told) in statements.items():
         number = PORTION
         while number >= PORTION:

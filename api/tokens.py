@@ -4,6 +4,8 @@ Development  HS256; the secret is the setting, else one made once and kept in th
              The subject `dev:USER` is the user USER.
 Production   RS256 or EdDSA, keys by JWKS (api.jwks), from the issuer and for the audience that the settings name;
              subjects become our own opaque ids through state.accounts.
+Pages        HS256 in both: the development secret, or GIGZ_PAGES_SECRET. Given out by POST /session for a token of the
+             API, or for a link; renewed with every page. See api.sessions for how they end before their time.
 
 A token is for one purpose (its audience): a link does not call the API, and a bearer token opens no inbox. Its
 algorithm is the one of our key, whatever its header says; keys that it brings along or names by address are refused.
@@ -24,7 +26,7 @@ import os
 import secrets
 import tempfile
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
@@ -53,6 +55,10 @@ LINK_LIFE = timedelta(days=1)
 """A link printed at a terminal is opened the same day."""
 SESSION_LIFE = timedelta(hours=8)
 """Counted from the last page read: someone who looks at a page over lunch can still press its buttons."""
+SESSION_MOST = timedelta(days=30)
+"""Counted from the sign-in, however many pages are read: a cookie that was stolen is not good for ever."""
+PAGES_ISSUER = "gigz-pages"
+"""Of page tokens in production: nothing that another part signs is one, even by the same secret."""
 
 OPERATOR = "operator"
 """The role that may schedule spiders, start and stop them, and replay rejections."""
@@ -83,22 +89,58 @@ class Claims:
     session: str = ""
     """Of page tokens: stays the same while the token is renewed, so that forms stay good."""
     roles: frozenset[str] = frozenset()
+    user: str = ""
+    """Of page tokens: our id of who signed in. A cookie never makes an account, nor follows a subject to a new one."""
+    signed_in: datetime | None = None
+    """Of page tokens: when their session began."""
 
 
 def issue_token(settings: Settings, user: str, now: datetime, roles: Collection[str] = ()) -> str:
     """A bearer token of development for this user. SettingsError in production; ValueError for an impossible id."""
-    return _issue(settings, user, Audience.API, now, timedelta(minutes=settings.access_token_minutes), roles)
+    expires = now + timedelta(minutes=settings.access_token_minutes)
+    return _issue(settings, user, Audience.API, now, expires, roles)
 
 
 def inbox_link(settings: Settings, base_url: str, user: str, now: datetime, roles: Collection[str] = ()) -> str:
     """An address that signs this user in to the inbox, or an operator to /ops, in development."""
-    token = _issue(settings, user, Audience.LINK, now, LINK_LIFE, roles)
+    token = _issue(settings, user, Audience.LINK, now, now + LINK_LIFE, roles)
     return f"{base_url.rstrip('/')}/open?token={quote(token, safe='')}"
 
 
-def page_token(settings: Settings, user: str, now: datetime, session: str = "", roles: Collection[str] = ()) -> str:
-    """The content of the inbox's cookie; `session` of the one it follows."""
-    return _issue(settings, user, Audience.PAGE, now, SESSION_LIFE, roles, sid=session or secrets.token_hex(16))
+def page_token(
+    settings: Settings,
+    user: str,
+    now: datetime,
+    session: str = "",
+    roles: Collection[str] = (),
+    *,
+    subject: str = "",
+    signed_in: datetime | None = None,
+) -> str:
+    """The content of the pages' cookie. `session` and `signed_in`: of the one it follows; none: a session begins.
+
+    `subject`: of the token that signed in; development has its own. SettingsError in production without
+    GIGZ_PAGES_SECRET.
+    """
+    development = settings.environment == "development"
+    _check_user(user)
+    began = signed_in or now
+    claims = {
+        "sub": subject or DEVELOPMENT + user,
+        "iss": ISSUER if development else PAGES_ISSUER,
+        "aud": Audience.PAGE.value,
+        "iat": int(now.timestamp()),
+        "exp": int(session_end(now, began).timestamp()),
+        "sid": session or secrets.token_hex(16),
+        "user": user,
+        "auth_time": int(began.timestamp()),
+    }
+    return jwt.encode(claims | _told(roles), form_secret(settings), algorithm="HS256")
+
+
+def session_end(now: datetime, signed_in: datetime | None) -> datetime:
+    """Until when a session is good of which a page is read now. None: it begins."""
+    return min(now + SESSION_LIFE, (signed_in or now) + SESSION_MOST)
 
 
 def form_token(secret: str, session: str) -> str:
@@ -107,7 +149,7 @@ def form_token(secret: str, session: str) -> str:
 
 
 def form_secret(settings: Settings) -> str:
-    """What signs the forms of pages. SettingsError in production where GIGZ_PAGES_SECRET is not set."""
+    """What signs forms and sessions of pages. SettingsError in production where GIGZ_PAGES_SECRET is not set."""
     if settings.environment == "development":
         return development_secret(settings)
     secret = settings.pages_secret.get_secret_value()
@@ -152,30 +194,29 @@ def _kept_secret(path: Path) -> str:
 
 
 def _issue(
-    settings: Settings,
-    user: str,
-    audience: Audience,
-    now: datetime,
-    life: timedelta,
-    roles: Collection[str],
-    **more: str,
+    settings: Settings, user: str, audience: Audience, now: datetime, expires: datetime, roles: Collection[str]
 ) -> str:
     secret = development_secret(settings)
+    _check_user(user)
+    claims = {
+        "sub": DEVELOPMENT + user,
+        "iss": ISSUER,
+        "aud": audience.value,
+        "iat": int(now.timestamp()),
+        "exp": int(expires.timestamp()),
+    }
+    return jwt.encode(claims | _told(roles), secret, algorithm="HS256")
+
+
+def _check_user(user: str) -> None:
     try:
         _USER.validate_python(user)
     except ValidationError as error:
         raise ValueError(f"user {user!r}: 1 to 128 characters, no slash, no space in front") from error
-    issued = int(now.timestamp())
-    claims: dict[str, Any] = {
-        "sub": DEVELOPMENT + user,
-        "iss": ISSUER,
-        "aud": audience.value,
-        "iat": issued,
-        "exp": issued + int(life.total_seconds()),
-    }
-    if roles:
-        claims["roles"] = sorted(roles)
-    return jwt.encode(claims | more, secret, algorithm="HS256")
+
+
+def _told(roles: Collection[str]) -> dict[str, Any]:
+    return {"roles": sorted(roles)} if roles else {}
 
 
 class Checker(Protocol):
@@ -210,7 +251,11 @@ def checker(settings: Settings) -> Checker:
             "keys_over_plain_http", setting=f"{PREFIX}JWT_JWKS_URL", why="whoever is in between can sign tokens"
         )
     return JwksChecker(
-        Keys(fetching(settings.jwt_jwks_url)), settings.jwt_issuer, settings.jwt_audience, settings.jwt_leeway_s
+        Keys(fetching(settings.jwt_jwks_url)),
+        settings.jwt_issuer,
+        settings.jwt_audience,
+        settings.jwt_leeway_s,
+        settings.pages_secret.get_secret_value(),
     )
 
 
@@ -223,14 +268,8 @@ class DevelopmentChecker:
 
     async def check(self, token: str, audience: Audience, now: datetime) -> Claims:
         """See Checker."""
-        try:
-            _header(token)
-            claims = jwt.decode(
-                token, self.secret, algorithms=["HS256"], audience=audience.value, issuer=ISSUER, options=_OPTIONS
-            )
-        except jwt.PyJWTError as error:
-            raise _refused() from error
-        return _current(claims, now, self.leeway_s)
+        claims = _ours(token, self.secret, audience, ISSUER)
+        return _current(claims, now, self.leeway_s, audience)
 
     async def close(self) -> None:
         """It holds nothing."""
@@ -238,15 +277,20 @@ class DevelopmentChecker:
 
 @dataclass(frozen=True)
 class JwksChecker:
-    """Tokens of an issuer, by its public keys."""
+    """Tokens of an issuer, by its public keys, and those of our own pages."""
 
     keys: Keys
     issuer: str
     audience: str
     leeway_s: float
+    pages_secret: str = field(default="", repr=False)
+    """Empty: there are no pages."""
 
     async def check(self, token: str, audience: Audience, now: datetime) -> Claims:
         """See Checker; UnavailableError when the issuer's keys cannot be known."""
+        if audience is Audience.PAGE and self.pages_secret:
+            claims = _ours(token, self.pages_secret, audience, PAGES_ISSUER)
+            return _current(claims, now, self.leeway_s, audience)
         if audience is not Audience.API:
             raise _refused()
         try:
@@ -266,11 +310,23 @@ class JwksChecker:
             )
         except jwt.PyJWTError as error:
             raise _refused() from error
-        return _current(claims, now, self.leeway_s)
+        return _current(claims, now, self.leeway_s, audience)
 
     async def close(self) -> None:
         """See Checker."""
         await self.keys.close()
+
+
+def _ours(token: str, secret: str, audience: Audience, issuer: str) -> dict[str, Any]:
+    """The claims of a token that we signed for this. UnauthorizedError for any other."""
+    try:
+        _header(token)
+        claims: dict[str, Any] = jwt.decode(
+            token, secret, algorithms=["HS256"], audience=audience.value, issuer=issuer, options=_OPTIONS
+        )
+    except jwt.PyJWTError as error:
+        raise _refused() from error
+    return claims
 
 
 def _header(token: str) -> dict[str, Any]:
@@ -294,13 +350,17 @@ _OPTIONS: Options = {
 }
 
 
-def _current(claims: dict[str, Any], now: datetime, leeway_s: float) -> Claims:
+def _current(claims: dict[str, Any], now: datetime, leeway_s: float, audience: Audience) -> Claims:
     seconds = now.timestamp()
     try:
         expires, not_before = _instant(claims["exp"]), _instant(claims.get("nbf", 0))
         until = datetime.fromtimestamp(expires, tz=now.tzinfo)
-        told = Claims(claims["sub"], until, str(claims.get("sid", "")), _roles(claims.get("roles")))
-    except (TypeError, ValueError, OverflowError, OSError) as error:
+        told = Claims(claims["sub"], until, roles=_roles(claims.get("roles")))
+        # An issuer has sessions of its own, by the same names: they are none of ours.
+        if audience is Audience.PAGE:
+            began = datetime.fromtimestamp(_instant(claims["auth_time"]), tz=now.tzinfo)
+            told = replace(told, session=_text(claims["sid"]), user=_text(claims["user"]), signed_in=began)
+    except (KeyError, TypeError, ValueError, OverflowError, OSError) as error:
         raise _refused() from error
     if not_before - leeway_s > seconds or not told.subject or "\x00" in told.subject:
         raise _refused()
@@ -317,6 +377,13 @@ def _instant(told: Any) -> float:
     if isinstance(told, bool) or not isinstance(told, int | float):
         raise TypeError("no number")
     return float(told)
+
+
+def _text(told: Any) -> str:
+    """TypeError for anything else, and for nothing."""
+    if not isinstance(told, str) or not told:
+        raise TypeError("no text")
+    return told
 
 
 def _roles(told: Any) -> frozenset[str]:

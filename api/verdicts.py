@@ -12,6 +12,7 @@ from enum import StrEnum
 from uuid import UUID
 
 from api.errors import ConflictError, Detail
+from api.pages.words import marked
 from schemas.concert import Facts, Member
 from schemas.decision import Action, Decision
 from schemas.suggestion import Suggestion
@@ -19,18 +20,25 @@ from schemas.suggestion import Suggestion
 REFUSED = frozenset({Action.DISMISSED, Action.OTHER_NIGHT, Action.NOT_SEEN})
 
 RULES = {
-    Action.CONFIRMED: "You were there. It stays so until you undo it, whatever sources tell later; undo has no time "
-    "limit.",
-    Action.DISMISSED: "Stays dismissed, under whatever id the show goes, unless its evidence changes materially: its "
-    "artist, night, place, songs or status agree with what you wrote better or worse than they did (a level of the "
-    "evidence changes, not only its weight or wording). Undo has no time limit.",
-    Action.OTHER_NIGHT: "Moved: the night that was shown stays dismissed unless its evidence changes materially, the "
-    "other one is confirmed. One undo takes both back, without time limit.",
-    Action.SNOOZED: "Not shown as open until then; a new show found for the entry does not wake it. Undo wakes it.",
-    Action.NOT_SEEN: "This act is not asked for again, whatever its evidence. Undo has no time limit.",
-    Action.UNDONE: "As if it had not been decided; what was decided before it stands again.",
+    Action.CONFIRMED: marked(
+        "You were there. It stays so until you undo it, whatever sources tell later; undo has no time limit."
+    ),
+    Action.DISMISSED: marked(
+        "Stays dismissed, under whatever id the show goes, unless its evidence changes materially: its artist, night, "
+        "place, songs or status agree with what you wrote better or worse than they did (a level of the evidence "
+        "changes, not only its weight or wording). Undo has no time limit."
+    ),
+    Action.OTHER_NIGHT: marked(
+        "Moved: the night that was shown stays dismissed unless its evidence changes materially, the other one is "
+        "confirmed. One undo takes both back, without time limit."
+    ),
+    Action.SNOOZED: marked(
+        "Not shown as open until then; a new show found for the entry does not wake it. Undo wakes it."
+    ),
+    Action.NOT_SEEN: marked("This act is not asked for again, whatever its evidence. Undo has no time limit."),
+    Action.UNDONE: marked("As if it had not been decided; what was decided before it stands again."),
 }
-"""What a decision comes to, in words for its answer."""
+"""What a decision comes to, in words for its answer; pages say it in the reader's language."""
 
 
 class Step(StrEnum):

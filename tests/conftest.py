@@ -24,6 +24,13 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         disable_socket(allow_unix_socket=True)
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`--screenshots FOLDER`: where pictures of pages are kept."""
+    parser.addoption(
+        "--screenshots", type=Path, default=None, help="Folder for pictures of pages; else a temporary one"
+    )
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Without `-m long` they are skipped, and say so."""
     if "long" in config.option.markexpr:

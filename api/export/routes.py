@@ -105,6 +105,13 @@ async def export(
     device: Device = None,
 ) -> Stream:
     """One snapshot, sent as it is read. What was cut off has no `meta.complete`, or is no zip."""
+    return await send(services, user, written_as, trace, device)
+
+
+async def send(
+    services: Services, user: str, written_as: ExportFormat, trace: str, device: str | None = None
+) -> Stream:
+    """The user's export as a file. RateLimitedError while there is another, UnauthorizedError for who was erased."""
     _open.enter(user)
     try:
         async with services.engine.begin() as connection:

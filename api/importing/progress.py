@@ -4,7 +4,7 @@ An event's id is the row's `rev`: whoever comes back with Last-Event-ID is told 
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from uuid import UUID
 
 import orjson
@@ -23,7 +23,7 @@ PLACE = text("select state, rev, reached, total from state.imports where import_
 
 async def told_as_it_goes(
     services: Services, caller: Caller, import_id: UUID, seen: int | None
-) -> AsyncIterator[ServerSentEventMessage]:
+) -> AsyncGenerator[ServerSentEventMessage, None]:
     """Until the import rests, the token or the process ends."""
     following = services.imports.following
     following[caller.user] = following.get(caller.user, 0) + 1

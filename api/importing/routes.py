@@ -2,6 +2,8 @@
 
 A call answers when its work is done, or after WAIT_S with the state that it is in: `reading`, `applying` and the like
 go on by themselves, and `progress` tells of them.
+
+The functions below the routes are what they do; the pages (api.pages.imports) call the same.
 """
 
 import asyncio
@@ -41,6 +43,7 @@ from api.importing.runs import needs_key
 from api.importing.unread import EXAMPLES, WAYS, lines_in
 from api.importing.uploads import Received, may_hold_pictures, receive
 from api.importing.views import (
+    Answers,
     Apply,
     Corrected,
     Corrections,
@@ -142,27 +145,42 @@ async def upload(
     plain("name", name)
     with files.folder() as folder:
         received = await receive(request, Path(folder), name, format)
-        if needs_key(services.settings, received.kind):
-            raise NotFoundError(
-                "service", "This Gigz has no key for setlist.fm. Export the list there, and upload the file."
-            )
-        if received.path is not None:
-            received = await _without_pictures(services, received, Path(folder))
-        made = await _create(services, user, received, idempotency_key)
-    await services.imports.settled(made.import_id, WAIT_S)
-    view = await _view(services, user, made.import_id)
+        made = await take_in(services, user, received, Path(folder), idempotency_key)
+    return Answer(data=await first_view(services, user, made, received.kind, idempotency_key))
+
+
+async def take_in(services: Services, user: str, received: Received, folder: Path, key: str | None = None) -> Made:
+    """Keep what was received, its pictures left out, and begin to read it.
+
+    NotFoundError when it needs a key that this Gigz has not; InvalidError for a file that cannot be opened.
+    """
+    if needs_key(services.settings, received.kind):
+        raise NotFoundError(
+            "service", "This Gigz has no key for setlist.fm. Export the list there, and upload the file."
+        )
+    if received.path is not None:
+        received = await _without_pictures(services, received, folder)
+    return await _create(services, user, received, key)
+
+
+async def first_view(
+    services: Services, user: str, made: Made, kind: ImportKind, key: str | None = None, wait_s: float = WAIT_S
+) -> ImportView:
+    """The import once it is read, or after `wait_s`. InvalidError when it cannot be imported: nothing is left of it."""
+    await services.imports.settled(made.import_id, wait_s)
+    view = await view_of(services, user, made.import_id)
     if view.state is ImportState.FAILED and view.error is not None and view.error.code != Code.SERVICE_AWAY:
-        await _forget(services, user, made.import_id, idempotency_key)
-        field = "setlistfm_user" if received.kind is ImportKind.SETLISTFM else "file"
+        await _forget(services, user, made.import_id, key)
+        field = "setlistfm_user" if kind is ImportKind.SETLISTFM else "file"
         raise _refused(field, view.error)
-    return Answer(data=view)
+    return view
 
 
 async def _forget(services: Services, user: str, import_id: UUID, key: str | None) -> None:
     """A file that cannot be imported leaves nothing behind, and its key can be used again."""
     asked = {"id": import_id, "user": user, "key": key}
     async with services.engine.begin() as connection:
-        await files.drop(connection, import_id, "upload", "unmatched")
+        await files.drop(connection, import_id, "upload", "unmatched", "entries")
         for statement in (FORGET, FORGET_STEPS, FORGET_CALL):
             await connection.execute(statement, asked)
 
@@ -220,6 +238,11 @@ async def list_imports(
     services: NamedDependency[Services], user: NamedDependency[str], take: Take = TAKE, cursor: Cursor = None
 ) -> Page[ImportBrief]:
     """Without their dry runs."""
+    return await page_of(services, user, take, cursor)
+
+
+async def page_of(services: Services, user: str, take: int, cursor: str | None) -> Page[ImportBrief]:
+    """A page of the user's imports, the latest first. InvalidError for a cursor that is none."""
     before, after = _place(cursor)
     async with services.engine.connect() as connection:
         asked = {"user": user, "before": before, "after": after, "most": take + 1}
@@ -235,7 +258,7 @@ async def read_import(
     services: NamedDependency[Services], user: NamedDependency[str], import_id: FromPath[str]
 ) -> Answer[ImportView]:
     """What was understood; once applied, what became of it and what was found for it."""
-    return Answer(data=await _view(services, user, _uuid(import_id)))
+    return Answer(data=await view_of(services, user, uuid_of(import_id)))
 
 
 @patch(
@@ -247,11 +270,20 @@ async def correct_import(
     services: NamedDependency[Services],
     user: NamedDependency[str],
     import_id: FromPath[str],
-    data: JSONBody[Corrected],
+    data: JSONBody[Corrected | None] = None,
     idempotency_key: Key = None,
 ) -> Answer[ImportView]:
-    """The dry run anew. A correction that does not fit is a 400, and the reading before it stays in force."""
-    one = _uuid(import_id)
+    """The dry run anew. A correction that does not fit is a 400, and the reading before it stays in force.
+
+    Without a body: once more as it was, after a service was away.
+    """
+    return Answer(data=await correct(services, user, uuid_of(import_id), data or Corrected(), idempotency_key))
+
+
+async def correct(
+    services: Services, user: str, one: UUID, data: Corrected, key: str | None = None, wait_s: float = WAIT_S
+) -> ImportView:
+    """Read it otherwise. InvalidError when that does not fit; ConflictError when it is too late."""
 
     async def begin(connection: AsyncConnection, row: Any) -> None:
         if row.state not in (ImportState.READY, ImportState.FAILED) or row.applied_at is not None or row.counts:
@@ -262,14 +294,13 @@ async def correct_import(
         await advance(connection, one, state=after.value, wish=wish, error=None, tries=0)
         await step(connection, one, user, row.state, after, services.clock(), "user", "corrected")
 
-    await _begin(
-        services, user, one, idempotency_key, ["correct", data.model_dump(mode="json", exclude_unset=True)], begin
-    )
-    view = await _view(services, user, one)
-    if view.error is not None:
+    asked = ["correct", data.model_dump(mode="json", exclude_unset=True)]
+    await _begin(services, user, one, key, asked, begin, wait_s)
+    view = await view_of(services, user, one)
+    if view.error is not None and view.state not in AT_WORK:
         field = "mapping" if view.error.code == Code.BAD_MAPPING else "file"
         raise _refused(field, view.error)
-    return Answer(data=view)
+    return view
 
 
 @post(
@@ -286,8 +317,13 @@ async def apply_import(
     idempotency_key: Key = None,
 ) -> Answer[ImportView]:
     """Its entries, and the report. Applied twice: the same answer. The same file again adds nothing."""
-    one = _uuid(import_id)
-    how = data or Apply()
+    return Answer(data=await apply(services, user, uuid_of(import_id), data or Apply(), idempotency_key))
+
+
+async def apply(
+    services: Services, user: str, one: UUID, how: Apply, key: str | None = None, wait_s: float = WAIT_S
+) -> ImportView:
+    """Take it into the history. ConflictError when it is not ready."""
 
     async def begin(connection: AsyncConnection, row: Any) -> None:
         if row.state in (ImportState.APPLYING, ImportState.APPLIED):
@@ -311,8 +347,8 @@ async def apply_import(
         )
         await step(connection, one, user, row.state, ImportState.APPLYING, services.clock(), "user")
 
-    await _begin(services, user, one, idempotency_key, ["apply", how.model_dump()], begin)
-    return Answer(data=await _view(services, user, one))
+    await _begin(services, user, one, key, ["apply", how.model_dump()], begin, wait_s)
+    return await view_of(services, user, one)
 
 
 @post(
@@ -332,7 +368,11 @@ async def undo_import(
     Decisions stay as they are: a confirmed show remains in the journal, and can be undone there. Undone twice: the
     same answer.
     """
-    one = _uuid(import_id)
+    return Answer(data=await undo(services, user, uuid_of(import_id), idempotency_key))
+
+
+async def undo(services: Services, user: str, one: UUID, key: str | None = None, wait_s: float = WAIT_S) -> ImportView:
+    """Take it back. ConflictError when it was not applied."""
 
     async def begin(connection: AsyncConnection, row: Any) -> None:
         if row.state in (ImportState.UNDOING, ImportState.UNDONE):
@@ -344,8 +384,8 @@ async def undo_import(
         await advance(connection, one, state=ImportState.UNDOING.value, reached=0, total=total, error=None, tries=0)
         await step(connection, one, user, row.state, ImportState.UNDOING, services.clock(), "user")
 
-    await _begin(services, user, one, idempotency_key, ["undo import"], begin)
-    return Answer(data=await _view(services, user, one))
+    await _begin(services, user, one, key, ["undo import"], begin, wait_s)
+    return await view_of(services, user, one)
 
 
 @get(
@@ -361,7 +401,11 @@ async def read_unmatched(
     shape: As = "original",
 ) -> Stream:
     """As they were, to be corrected and uploaded; or each with its reason and what would help."""
-    one = _uuid(import_id)
+    return await unread(services, user, uuid_of(import_id), shape)
+
+
+async def unread(services: Services, user: str, one: UUID, shape: str) -> Stream:
+    """The rows that could not be read, as a file in one of WAYS."""
     async with services.engine.connect() as connection:
         row = await _row(connection, user, one)
     way = WAYS[shape]
@@ -394,11 +438,8 @@ async def follow_import(
 ) -> Response[Any]:
     """Goes on after Last-Event-ID; ends when the import rests, and then answers 204 to whoever comes back."""
     caller: Caller = request.user
-    one = _uuid(import_id)
-    async with services.engine.connect() as connection:
-        row = (await connection.execute(PLACE, {"id": one, "user": user})).one_or_none()
-    if row is None:
-        raise _unknown(one)
+    one = uuid_of(import_id)
+    row = await standing(services, user, one)
     seen = None if last_event_id is None else int(last_event_id)
     if row.state not in AT_WORK and seen == row.rev:
         return Response(None, status_code=204)
@@ -407,6 +448,15 @@ async def follow_import(
     return ServerSentEvent(
         told_as_it_goes(services, caller, one, seen), headers={"x-accel-buffering": "no", "cache-control": "no-store"}
     )
+
+
+async def standing(services: Services, user: str, one: UUID) -> Any:
+    """State, rev, reached and total of one import of the user. NotFoundError."""
+    async with services.engine.connect() as connection:
+        row = (await connection.execute(PLACE, {"id": one, "user": user})).one_or_none()
+    if row is None:
+        raise _unknown(one)
+    return row
 
 
 # -- one import -------------------------------------------------------------------------------------------------------
@@ -419,6 +469,7 @@ async def _begin(
     key: str | None,
     asked: list[Any],
     begin: Callable[[AsyncConnection, Any], Awaitable[None]],
+    wait_s: float,
 ) -> None:
     """Change its state under its lock, once for a key; then go on with it for a while."""
 
@@ -430,7 +481,7 @@ async def _begin(
         return Made(import_id=import_id)
 
     await write_once(services.engine, Call(user, key, [*asked, str(import_id)]), Made, write)
-    await services.imports.settled(import_id, WAIT_S)
+    await services.imports.settled(import_id, wait_s)
 
 
 def _merged(wish: dict[str, Any], data: Corrected) -> dict[str, Any]:
@@ -462,13 +513,11 @@ async def _row(connection: AsyncConnection, user: str, import_id: UUID) -> Any:
     return row
 
 
-async def _view(services: Services, user: str, import_id: UUID) -> ImportView:
+async def view_of(services: Services, user: str, import_id: UUID) -> ImportView:
+    """One import of the user. NotFoundError."""
     async with services.engine.connect() as connection:
         row = await _row(connection, user, import_id)
-        answers = None
-        if row.state == ImportState.APPLIED:
-            asked = {"user": user, "id": import_id, "now": services.clock()}
-            answers = answers_of((await connection.execute(ANSWERS, asked)).all())
+    answers = await answers_to(services, user, import_id) if row.state == ImportState.APPLIED else None
     dry_run = None if row.dry_run is None else DryRunView.model_validate(row.dry_run)
     return ImportView(
         **brief_of(row, services.settings.import_keep_days),
@@ -476,6 +525,13 @@ async def _view(services: Services, user: str, import_id: UUID) -> ImportView:
         dry_run=dry_run,
         answers=answers,
     )
+
+
+async def answers_to(services: Services, user: str, import_id: UUID) -> Answers:
+    """What match found for the entries of one import of the user."""
+    asked = {"user": user, "id": import_id, "now": services.clock()}
+    async with services.engine.connect() as connection:
+        return answers_of((await connection.execute(ANSWERS, asked)).all())
 
 
 def _refused(field: str, error: Failure) -> ApiError:
@@ -494,7 +550,8 @@ def _unknown(import_id: object) -> NotFoundError:
     return NotFoundError("import", f"There is no import {import_id}.")
 
 
-def _uuid(import_id: str) -> UUID:
+def uuid_of(import_id: str) -> UUID:
+    """The id in an address. NotFoundError for what is none."""
     try:
         return UUID(import_id)
     except ValueError:

@@ -4,12 +4,13 @@
     application/json       a wish: {"setlistfm_user"} or {"text"} or {"rows"}; any other JSON is a file of shows
     anything else          the file itself, called as `name` says
 
-What is too large is read to its end, as far as that is bearable, so that the answer that says so is heard.
+What is too large is read to its end, as far as that is bearable, so that the answer that says so is heard. A form of a
+page is checked (CSRF) by the fields before its first file, before anything of a file is taken.
 """
 
 import re
 import zipfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -66,13 +67,24 @@ class Received:
     setlistfm_user: str | None = None
 
 
-async def receive(request: AnyRequest, folder: Path, name: str | None, format: Format | None) -> Received:
-    """The request's body. InvalidError when it is too large, empty, broken, or says nothing."""
+Check = Callable[[Mapping[str, str]], None]
+"""Raises for a form that no page of ours sent; given the fields that stand before its first file."""
+
+
+async def receive(
+    request: AnyRequest, folder: Path, name: str | None, format: Format | None, check: Check | None = None
+) -> Received:
+    """The request's body. InvalidError when it is too large, empty, broken, or says nothing.
+
+    `check`: it has to be a form, and this is asked before a file of it is taken.
+    """
     kind, options = request.content_type
     body = _Body(request)
+    if check is not None and kind != "multipart/form-data":
+        check({})
     try:
         if kind == "multipart/form-data":
-            return await _form(body, options.get("boundary", ""), folder, name, format)
+            return await _form(body, options.get("boundary", ""), folder, name, format, check)
         path = folder / "body"
         with path.open("wb") as file:
             async for piece in body.pieces():
@@ -210,7 +222,9 @@ class _Part:
         self.file.close()
 
 
-async def _form(body: _Body, boundary: str, folder: Path, name: str | None, format: Format | None) -> Received:
+async def _form(
+    body: _Body, boundary: str, folder: Path, name: str | None, format: Format | None, check: Check | None
+) -> Received:
     if not boundary:
         raise _invalid("body", "is a form without a boundary; let your client write the Content-Type")
     parts: list[_Part] = []
@@ -218,11 +232,13 @@ async def _form(body: _Body, boundary: str, folder: Path, name: str | None, form
     try:
         with PushMultipartParser(boundary, max_segment_count=MOST_FILES) as parser:
             try:
-                await _parse(parser, body, folder, parts, fields)
+                await _parse(parser, body, folder, parts, fields, check)
             finally:
                 for part in parts:
                     part.close()
             await body.check()
+        if check is not None:
+            check(fields)
     except ParserLimitReached:
         raise _invalid("body", f"has more than {MOST_FILES:,} parts; pack the files as a zip") from None
     except ParserError as error:
@@ -251,7 +267,9 @@ async def _form(body: _Body, boundary: str, folder: Path, name: str | None, form
     return Received(ImportKind.FILE, shown(name or f"{len(parts)} files.zip"), packed, format)
 
 
-async def _parse(parser: Any, body: _Body, folder: Path, parts: list[_Part], fields: dict[str, str]) -> None:
+async def _parse(
+    parser: Any, body: _Body, folder: Path, parts: list[_Part], fields: dict[str, str], check: Check | None
+) -> None:
     part: _Part | None = None
     segment: MultipartSegment | None = None
     written = bytearray()
@@ -261,6 +279,8 @@ async def _parse(parser: Any, body: _Body, folder: Path, parts: list[_Part], fie
                 segment, part = found, None
                 written.clear()
                 if found.filename or found.name in ("file", "files", "text", "photo", "photos"):
+                    if check is not None:
+                        check(fields)
                     path = folder / f"part{len(parts)}"
                     text = not found.filename and found.name == "text"
                     if text and any(one.text for one in parts):

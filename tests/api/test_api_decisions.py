@@ -138,6 +138,15 @@ async def test_a_snoozed_entry_is_open_again_when_its_time_is_over(said: Said, s
     ]
 
 
+async def test_a_snooze_of_which_nothing_is_said_is_one_of_thirty_days(said: Said, story: Story, clock: Clock) -> None:
+    (one,) = await story.found("e1", story.suggestion("e1", READING))
+    plain = await said.say("snooze", one, **{"Idempotency-Key": "s-1"})
+    assert plain["data"]["until"] == "2026-03-31T12:00:00Z"
+    assert await said.say("snooze", one, {}, **{"Idempotency-Key": "s-1"}) == plain
+    clock.move(days=30, seconds=1)
+    assert await said.states() == {"e1": "open"}
+
+
 @pytest.mark.parametrize(
     ("verb", "body", "field"),
     [
@@ -145,10 +154,12 @@ async def test_a_snoozed_entry_is_open_again_when_its_time_is_over(said: Said, s
         ("snooze", {"until": "2020-01-01T00:00:00Z"}, "until"),
         ("snooze", {"until": "2030-01-01T00:00:00Z"}, "until"),
         ("snooze", {"until": "2026-03-02T00:00:00Z", "days": 1}, "until"),
+        ("other-night", None, "body"),
         ("other-night", {}, "night"),
         ("other-night", {"night": "1994-08-32"}, "night"),
         ("other-night", {"night": "1994-08-28", "step": "after"}, "step"),
         ("other-night", {"step": "sideways"}, "step"),
+        ("not-seen", None, "concert_id"),
         ("not-seen", {}, "concert_id"),
         ("not-seen", {"concert_id": str(ids.festival_id(UUID(int=1)))}, "concert_id"),
     ],

@@ -1,12 +1,16 @@
 """What every answer has, whoever asks for whatever."""
 
 import json
+import re
+from collections.abc import Iterator
 
 import httpx
 import pytest
 from litestar import get
+from litestar.routes import HTTPRoute
 
 from api.app import create_app
+from api.errors import body_of
 from api.tokens import issue_token
 from deploy.settings import Settings, SettingsError
 from tests.api.support import START, Clock, reach
@@ -52,7 +56,7 @@ async def test_every_answer_carries_trace_id_and_security_headers(alone: httpx.A
         assert answer.headers["x-content-type-options"] == "nosniff"
         assert answer.headers["referrer-policy"] == "strict-origin-when-cross-origin"
         policy = answer.headers["content-security-policy"]
-        assert "default-src 'none'" in policy and "unsafe" not in policy and "script-src" not in policy
+        assert "default-src 'none'" in policy and "script-src 'self';" in policy and "unsafe" not in policy
 
 
 async def test_malformed_json_is_the_callers_fault_and_says_where(alone: httpx.AsyncClient, offline: Settings) -> None:
@@ -60,6 +64,46 @@ async def test_malformed_json_is_the_callers_fault_and_says_where(alone: httpx.A
     error = answer.json()["error"]
     assert (answer.status_code, error["code"]) == (400, "VALIDATION_ERROR")
     assert error["details"][0]["field"] == "body" and "JSON" in error["details"][0]["message"]
+
+
+BODY_MAY_BE_ABSENT = {
+    "/v1/suggestions/{id}/snooze",
+    "/v1/suggestions/{id}/not-seen",
+    "/v1/imports/{id}",
+    "/v1/imports/{id}/apply",
+}
+
+
+def _writes(offline: Settings) -> Iterator[tuple[str, str]]:
+    """Method and path of each route of the API that takes JSON."""
+    for route in create_app(offline).routes:
+        if isinstance(route, HTTPRoute) and route.path_format.startswith("/v1/"):
+            for method, (handler, _) in route.route_handler_map.items():
+                if body_of(handler) is not None:
+                    yield method, re.sub(r"{[^}]*}", "{id}", route.path_format)
+
+
+@pytest.mark.network
+async def test_a_body_that_is_needed_and_absent_is_asked_for_with_an_example_and_others_may_be_absent(
+    offline: Settings, clock: Clock
+) -> None:
+    writes, goes_without = list(_writes(offline)), set()
+    assert len(writes) > 12
+    async with reach(create_app(offline, clock=clock, rate_limits=False)) as client:
+        for method, path in writes:
+            address = path.replace("{id}", "8b7cf6a0-3f3e-5d6c-8a92-2a1f0e3b7c11")
+            absent = await client.request(method, address, headers=_bearer(offline))
+            if absent.status_code == 503:  # it was understood: PostgreSQL is away here
+                goes_without.add(path)
+            else:
+                (detail,) = absent.json()["error"]["details"]
+                assert (absent.status_code, detail["field"]) == (400, "body"), path
+                assert detail["message"].startswith("is missing: send JSON, for example {"), path
+            odd = await client.request(method, address, headers=_bearer(offline), json=[1])
+            (detail,) = odd.json()["error"]["details"]
+            assert (odd.status_code, detail["field"]) == (400, "body"), path
+            assert detail["message"].startswith("must be a JSON object, for example {"), path
+    assert goes_without == BODY_MAY_BE_ABSENT
 
 
 async def test_wrong_query_values_are_named_each(alone: httpx.AsyncClient, offline: Settings) -> None:

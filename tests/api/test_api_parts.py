@@ -1,15 +1,18 @@
 """The small parts of the API, each by itself."""
 
+import asyncio
 from datetime import UTC, datetime
 
 import pytest
 
 from api.answers import cursor_of, place_of
+from api.app import create_app
 from api.edge import trace_of
 from api.errors import InvalidError
 from api.metrics import Metrics
-from api.pages import night, percent, sources
-from deploy.settings import load
+from api.pages.cards import sources
+from api.pages.words import choose, country, night, percent, spoken
+from deploy.settings import Settings, load
 from schemas.concert import Member
 from schemas.ids import listing_id
 
@@ -36,6 +39,22 @@ def test_the_callers_trace_id_is_kept_and_anything_else_gets_a_new_one() -> None
     assert len(made) == 32 and made != trace_of([])
 
 
+@pytest.mark.parametrize(
+    ("accepted", "told"),
+    [
+        ("", "en_GB"),
+        ("de", "de"),
+        ("en;q=0.5, de-CH;q=0.9", "de_CH"),
+        ("fr, de;q=0.1", "de"),
+        ("de;q=0", "en_GB"),
+        ("xx-YY;q=zero, *, \x00,;;==", "en_GB"),
+        ("fr," * 500 + "de", "en_GB"),
+    ],
+)
+def test_the_language_is_the_readers_favourite_of_those_that_there_are(accepted: str, told: str) -> None:
+    assert str(choose(accepted).locale) == told
+
+
 def test_requests_are_counted_in_the_buckets_that_were_agreed_and_labels_are_escaped() -> None:
     metrics = Metrics(load())
     for seconds in (0.005, 0.05, 0.3, 7.0):
@@ -58,10 +77,14 @@ def test_a_method_that_somebody_made_up_is_no_label_of_its_own() -> None:
 
 def test_nights_are_read_with_their_weekday() -> None:
     assert night(START.date()) == "Sunday, 1 March 2026"
+    with spoken("de-AT,de;q=0.9,en;q=0.8"):
+        assert (night(START.date()), country("GB")) == ("Sonntag, 1. März 2026", "Vereinigtes Königreich")
+    with spoken("en-US"):
+        assert night(START.date()) == "Sunday, March 1, 2026"
 
 
 def test_nothing_is_called_entirely_certain() -> None:
-    assert [percent(one) for one in (0.9999, 1.0, 0.5)] == ["99.9 %", "99.9 %", "50.0 %"]
+    assert [percent(one) for one in (0.9999, 1.0, 0.5)] == ["99.9%", "99.9%", "50%"]
 
 
 def test_only_web_addresses_become_links() -> None:
@@ -69,4 +92,26 @@ def test_only_web_addresses_become_links() -> None:
         return Member(listing_id=listing_id("s", str(url)), source="s", source_id="1", version=1, act="a", url=url)
 
     members = tuple(map(member, ["https://a.example/", "javascript:alert(1)", "data:text/html,x", None]))
-    assert sources(members) == [("s", "https://a.example/"), ("s", None)]
+    assert [one.url for one in sources(members)] == ["https://a.example/", None]
+
+
+async def test_all_who_wait_for_clickhouse_share_one_connection_though_the_first_gives_up(
+    offline: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[object] = []
+
+    async def connect(_: Settings) -> object:
+        made.append(object())
+        await asyncio.sleep(0.02)
+        if len(made) == 1:
+            raise OSError("away")
+        return made[-1]
+
+    monkeypatch.setattr("api.services.clickhouse_async", connect)
+    services = create_app(offline).state.services
+    with pytest.raises(OSError, match="away"):
+        await services.clickhouse()
+    impatient = asyncio.create_task(services.clickhouse())
+    await asyncio.sleep(0)
+    impatient.cancel()
+    assert await asyncio.gather(*(services.clickhouse() for _ in range(50))) == [made[1]] * 50

@@ -26,6 +26,11 @@ from tests.api.walking import Step, steps
 PUBLIC = {
     "/": "leads to the inbox",
     "/open": "signs in by a link",
+    "/session": "signs in by the app's token",
+    "/sign-out": "ends the session that its cookie names, asks for the form's token, and tells nothing",
+    "/signed-out": "tells how to come back",
+    "/farewell/{receipt_id}": "of somebody who has no account any more; the id is the secret",
+    "/farewell/{receipt_id}/stream": "the same",
     "/health": "of stores, not of users",
     "/ready": "the same",
     "/metrics": "guards itself: a network or an operator's token",

@@ -1,8 +1,6 @@
 """/ops in a browser, as wide as a desk and as a hand: nothing runs over, the keyboard is enough, and no script."""
 
 import asyncio
-import os
-import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -12,7 +10,7 @@ from uuid import UUID, uuid4
 
 import pytest
 import uvicorn
-from playwright.async_api import Browser, Error, Page, async_playwright
+from playwright.async_api import Page
 from sqlalchemy import delete, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -25,30 +23,11 @@ from spiders.schedule.operations import Operations
 from tests.api.support import START, Clock
 from tests.api.test_api_inbox import HOSTILE
 from tests.api.test_ops import GOOD, ran, rejected, rejection
+from tests.browsers import browsing
 
 pytestmark = pytest.mark.stack
 WIDTHS = (1280, 390)
 LONG = "a-very-long-name-that-has-no-place-where-a-line-could-be-broken-" * 3
-
-
-@asynccontextmanager
-async def browsing() -> AsyncIterator[Browser]:
-    """Chromium: Debian's, or Playwright's own."""
-    own = shutil.which("chromium") or shutil.which("chromium-browser")
-    async with async_playwright() as playwright:
-        try:
-            browser = await playwright.chromium.launch(executable_path=own, args=["--no-sandbox"])
-        except Error as error:
-            told = (
-                f"no browser: {error.message.splitlines()[0]}. Remedy: `apt install chromium` or `playwright install`."
-            )
-            if os.environ.get("CI"):
-                pytest.fail(told)
-            pytest.skip(told)
-        try:
-            yield browser
-        finally:
-            await browser.close()
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, get_args
 
 import httpx
 from litestar import Litestar
@@ -40,8 +40,9 @@ class Step:
     def body(self) -> Any:
         """The first example of its body's model, as the OpenAPI document shows it; None: it has no body of JSON."""
         data = self.handler.parsed_fn_signature.parameters.get("data")
-        model = data.annotation if data else None
-        if not (isinstance(model, type) and issubclass(model, BaseModel)):
+        told = (data.annotation, *get_args(data.annotation)) if data else ()  # what may be left out is `X | None`
+        model = next((one for one in told if isinstance(one, type) and issubclass(one, BaseModel)), None)
+        if model is None:
             return None
         extra = model.model_config.get("json_schema_extra")
         assert isinstance(extra, dict) and extra.get("examples"), f"{self.name}: {model.__name__} has no example"
