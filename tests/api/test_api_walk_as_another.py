@@ -196,7 +196,8 @@ async def test_no_route_tells_somebody_else_anything_of_the_owner(
         if step.name in WITHOUT_END or (step.types and _thing(step) is not None):
             continue
         given = {name: "radiohead" for name, kind in step.types.items() if kind == "str"}
-        for query in ("", f"?artist={owner.mark}&q={owner.mark}&venue={owner.mark}"):
+        # Most of the mark finds whatever has it; an answer that repeats what was asked does not have all of it.
+        for query in ("", "?artist={0}&q={0}&venue={0}".format(owner.mark[:-4])):
             if query and step.method != "GET":
                 continue
             more = another.more(step)
@@ -207,8 +208,7 @@ async def test_no_route_tells_somebody_else_anything_of_the_owner(
                 **(more or {"json": step.body()} if step.body() is not None else more),
             )
             assert answer.status_code < 500 or answer.status_code == 503, (step.name, answer.text)
-            body = answer.text.replace(owner.mark, "", query.count(owner.mark)) if query else answer.text
-            assert owner.mark not in body + str(answer.headers), f"{step.name}{query}: {answer.text[:500]}"
+            assert owner.mark not in answer.text + str(answer.headers), f"{step.name}{query}: {answer.text[:500]}"
             if step.method == "GET" and not step.types:
                 # Search wants words, and an entry's page an id; figures and what is found are in stores that these
                 # rows have not reached.
